@@ -1,0 +1,77 @@
+# GNU make 3.81 or later. `make` alone lists the commands.
+
+PYTHON = python3
+HOST = 127.0.0.1
+PORT = 81$*
+
+VENV = .venv/bin/python
+CHAPTERS := $(sort $(wildcard [0-9][0-9]_*))
+NUMBERS := $(foreach chapter,$(CHAPTERS),$(firstword $(subst _, ,$(chapter))))
+chapter = $(filter $*_%,$(CHAPTERS))
+
+$(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
+  $(if $(filter $(lastword $(subst -, ,$(goal))),$(NUMBERS)),,\
+    $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
+
+.PHONY: help test lint clean
+
+help:
+	@echo "make run-NN   serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
+	@echo "make diff-NN  show what chapter NN adds to the one before (ALL=1: the pages too)"
+	@echo "make test-NN  test chapter NN"
+	@echo "make test     test every chapter and the book itself"
+	@echo "make lint     ruff and mypy"
+	@echo "make clean    remove .venv, caches and what the chapters stored"
+	@echo
+	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
+
+run-%: .venv/requirements.txt
+	@$(VENV) -c "$$check_address" $(HOST) $(PORT)
+	@cd $(chapter) && exec ../$(VENV) -m flask --app app \
+	  $(if $(filter 1,$(DEBUG)),--debug,--no-debug) run --reload --host $(HOST) --port $(PORT)
+
+diff-%: $(VENV)
+	@$(VENV) checks/diff.py $* $(ALL)
+
+test: .venv/requirements-dev.txt
+	@$(VENV) checks/run.py $(CHAPTERS) checks
+
+test-%: .venv/requirements-dev.txt
+	@$(VENV) checks/run.py $(chapter)
+
+lint: .venv/requirements-dev.txt
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@for folder in $(CHAPTERS) checks; do (cd $$folder && ../$(VENV) -m mypy \
+	  --config-file ../pyproject.toml --cache-dir ../.mypy_cache/$$folder .) || exit 1; done
+
+clean:
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache */instance 02_cors/frontend/node_modules
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Setup. The copy of a lock file in .venv says that it is installed.
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo >&2 \
+	  "Python 3.11 or later is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	  "This Python has no venv module; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
+
+.venv/requirements.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
+	@echo "Installing $* into .venv ..."
+	@$(VENV) -m pip install --require-hashes -r $* >.venv/pip.log 2>&1 || { echo >&2 \
+	  "Could not install $*. Is there a network? What pip says is in .venv/pip.log"; exit 1; }
+	@cp $* $@
+
+.venv/requirements-dev.txt: .venv/requirements.txt
+
+define check_address
+import socket, sys
+host, port = sys.argv[1:]
+try:
+    socket.create_server((host, int(port))).close()
+except (OSError, OverflowError, ValueError) as error:
+    sys.exit(f"Cannot serve on {host}:{port} ({error}); choose another port with PORT=8000")
+endef
+export check_address
