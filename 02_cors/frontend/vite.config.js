@@ -1,0 +1,23 @@
+import { defineConfig } from "vite";
+
+// Not "localhost", which Node may look up as ::1, where Flask does not listen.
+const target = process.env.FLASK_URL ?? "http://127.0.0.1:8102";
+
+export default defineConfig({
+  server: {
+    port: 5173,
+    strictPort: true,
+    proxy: {
+      // The Host header stays the one that the browser sent, so Flask's URLs lead back here.
+      "/j": { target, changeOrigin: false },
+      "/uploads": { target, changeOrigin: false },
+
+      // The same API once more, as the article had it, for comparison.
+      "/changed": {
+        target,
+        changeOrigin: true,
+        rewrite: (path) => path.replace("/changed", ""),
+      },
+    },
+  },
+});
