@@ -28,9 +28,11 @@ def app(app: Flask) -> Flask:
     return app
 
 
-def ask(client: Client, origin: str | None, url: str = "/j/echo/", **kwargs: str) -> TestResponse:
+def ask(
+    client: Client, origin: str | None, url: str = "/j/echo/", method: str = "GET"
+) -> TestResponse:
     headers = {"Origin": origin} if origin else {}
-    return client.open(url, headers=headers, buffered=True, **kwargs)
+    return client.open(url, method=method, headers=headers, buffered=True)
 
 
 def preflight(client: Client, origin: str, url: str = "/j/echo/") -> TestResponse:

@@ -1,0 +1,79 @@
+"""The address book of the account: views that succeed, and one for each way to fail."""
+
+from threading import Lock
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+
+import errors
+from errors import ApiException
+
+bp = Blueprint("contacts", __name__, url_prefix="/j")
+
+
+class AddressBook:
+    """Contacts in memory; a real one would sit in a database."""
+
+    def __init__(self) -> None:
+        names = ["Ada", "Grace", "林"]
+        self.users = {
+            n: {"id": n, "name": name, "blocked": False} for n, name in enumerate(names, 1)
+        }
+        self.lock = Lock()
+
+
+def book() -> AddressBook:
+    this_apps: AddressBook = current_app.extensions["contacts"]
+    return this_apps
+
+
+def find(user_id: int) -> dict[str, Any]:
+    user = book().users.get(user_id)
+    if user is None:
+        raise ApiException(errors.not_found)
+    return user
+
+
+@bp.get("/users")
+def list_users() -> dict[str, Any]:
+    return {"users": list(book().users.values())}
+
+
+@bp.get("/users/<int:user_id>")
+def show_user(user_id: int) -> dict[str, Any]:
+    return {"user": find(user_id)}
+
+
+@bp.delete("/users/<int:user_id>")
+def delete_user(user_id: int) -> dict[str, Any]:
+    raise ApiException(errors.unimplemented_error, "Contacts are deleted on the phone.")
+
+
+@bp.post("/users/<int:user_id>/block")
+def block_user(user_id: int) -> dict[str, Any]:
+    user = find(user_id)
+    with book().lock:  # of two requests at once, one is the second
+        if user["blocked"]:
+            raise ApiException(errors.illegal_state, "This contact is blocked already.")
+        user["blocked"] = True
+    return {"user": user}
+
+
+@bp.get("/settings")
+def settings() -> dict[str, Any]:
+    raise ApiException(errors.access_forbidden)
+
+
+@bp.get("/boom")
+def boom() -> dict[str, Any]:
+    return {"share": 1 / 0}
+
+
+@bp.get("/errors")
+def catalogue() -> dict[str, Any]:
+    return {"errors": [error._asdict() for error in errors.CATALOGUE]}
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["contacts"] = AddressBook()
+    app.register_blueprint(bp)

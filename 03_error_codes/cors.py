@@ -1,0 +1,52 @@
+"""CORS: which other origins may read this app's answers (https://fetch.spec.whatwg.org).
+
+Settings: ``CORS_ORIGINS``, a list of origins, or ``"*"`` for a public API without cookies
+(default ``["http://localhost:5173"]``); ``CORS_CREDENTIALS``, whether requests from these
+origins may carry cookies (default false).
+"""
+
+import re
+
+from flask import Flask, Response, current_app, request
+
+# As browsers write it: lower case, no path, no trailing slash.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization",
+    "Access-Control-Max-Age": "600",  # seconds
+}
+
+
+def add_cors_headers(response: Response) -> Response:
+    """Let the page that asked read *response*, if its origin is allowed."""
+    allowed = current_app.config["CORS_ORIGINS"]
+    origin = request.headers.get("Origin")
+    if allowed == "*":
+        origin = "*"
+    else:
+        response.vary.add("Origin")  # always, or a cache gives one origin another's answer
+        if origin is None or origin not in allowed:
+            return response
+    response.headers["Access-Control-Allow-Origin"] = origin
+    if current_app.config["CORS_CREDENTIALS"]:
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response.headers.update(PREFLIGHT)
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Add the headers to every response of *app*; ValueError names a bad setting."""
+    origins = app.config.setdefault("CORS_ORIGINS", ["http://localhost:5173"])
+    credentials = app.config.setdefault("CORS_CREDENTIALS", False)
+    if credentials not in (True, False):
+        raise ValueError(f"CORS_CREDENTIALS is {credentials!r}, neither true nor false")
+    if origins == "*" and credentials:
+        raise ValueError('CORS_CREDENTIALS needs a list of CORS_ORIGINS; "*" excludes cookies')
+    if origins != "*" and not isinstance(origins, (list, tuple, set, frozenset)):
+        raise ValueError(f'CORS_ORIGINS is {origins!r}, neither a list of origins nor "*"')
+    for origin in [] if origins == "*" else origins:
+        if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
+            raise ValueError(f"CORS_ORIGINS: {origin!r} is not scheme://host[:port] in lower case")
+    app.after_request(add_cors_headers)

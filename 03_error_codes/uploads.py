@@ -1,0 +1,93 @@
+"""Uploads: stored by Flask under a name made from the content, served by a WSGI middleware.
+
+Settings: ``UPLOAD_FOLDER`` (relative to the instance folder, default ``uploads``),
+``MAX_CONTENT_LENGTH`` (bytes, default 16 MiB), ``UPLOAD_HEADERS`` (sent with every file).
+"""
+
+import hashlib
+import mimetypes
+import os
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, current_app, request, url_for
+from werkzeug.datastructures import FileStorage
+from werkzeug.middleware.shared_data import SharedDataMiddleware
+from werkzeug.wsgi import ClosingIterator
+
+# What a browser shows without running it. Anything else becomes .bin, a download.
+EXTENSIONS = set(".gif .jpeg .jpg .mp3 .mp4 .pdf .png .txt .webp .zip".split())
+mimetypes.add_type("image/webp", ".webp")  # Python knows it since 3.13
+HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",  # one year: content never changes
+    "Content-Security-Policy": "script-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Uploads(SharedDataMiddleware):
+    headers = HEADERS
+
+    def is_allowed(self, filename: str) -> bool:
+        return not filename.startswith(".")  # a file that is still being written
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """GET and HEAD only: the base class answers DELETE with the file, HEAD with a body."""
+        ours = environ.get("PATH_INFO", "").startswith("/uploads/")
+        if not ours or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start_response)
+        answer = Response.from_app(super().__call__, environ)
+        if answer.status_code in (200, 304):  # else it is Flask's 404
+            answer.headers.update(self.headers)
+        return ClosingIterator(answer(environ, start_response), answer.close)
+
+
+def save(file: FileStorage) -> str:
+    """Store an upload, durably and once; return its name: SHA-256 and extension."""
+    extension = os.path.splitext(file.filename or "")[1].lower()
+    digest = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    filename = digest + (extension if extension in EXTENSIONS else ".bin")
+    target = current_app.config["UPLOAD_FOLDER"] / filename
+    part = target.with_name(f".{uuid.uuid4()}")
+    if not target.exists():
+        file.seek(0)
+        try:
+            with part.open("xb") as out:
+                file.save(out)
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(target)  # atomic: nobody ever fetches half a file
+        finally:
+            part.unlink(missing_ok=True)
+    return filename
+
+
+def upload() -> tuple[dict[str, str], int, dict[str, str]]:
+    """Take the multipart field ``file``: 201; 400 without a file, 413 if it is too large."""
+    file = request.files.get("file")
+    if not file or not file.filename:
+        abort(400, "Send a file in the multipart field 'file'.")
+    filename = save(file)
+    url = url_for("uploaded_file", filename=filename)
+    return {"filename": filename, "url": url}, 201, {"Location": url}
+
+
+def init_app(app: Flask) -> None:
+    """Add ``POST /uploads`` and ``/uploads/<filename>``; ValueError names a bad setting."""
+    limit = app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_CONTENT_LENGTH"] or 16 * 1024**2
+    if not isinstance(limit, int) or limit < 0:
+        raise ValueError(f"MAX_CONTENT_LENGTH is {limit!r}, not a number of bytes")
+    try:
+        folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER", "uploads"))
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, TypeError) as error:
+        raise ValueError(f"UPLOAD_FOLDER cannot be written to: {error}") from error
+    app.config["UPLOAD_FOLDER"] = folder
+    app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
+    app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
+    files = Uploads(app.wsgi_app, {"/uploads": str(folder)})
+    files.headers = HEADERS | app.config.get("UPLOAD_HEADERS", {})
+    app.wsgi_app = files  # type: ignore[method-assign]

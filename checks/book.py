@@ -1,0 +1,29 @@
+"""Where the chapters are, what is in them, and how they follow from each other."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
+NOT_OURS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "instance", "node_modules"}
+
+
+def files(chapter: Path | None) -> dict[str, bytes]:
+    """Return the contents of a chapter's files by relative name; none for None."""
+    found = {}
+    for path in sorted(chapter.rglob("*")) if chapter else []:
+        name = path.relative_to(chapter)
+        if path.is_file() and not NOT_OURS & set(name.parts):
+            found[name.as_posix()] = path.read_bytes()
+    return found
+
+
+def changes(chapter: Path) -> dict[str, list[str]]:
+    """Return the files of *chapter* that are new, changed, carried over, or left behind."""
+    index = CHAPTERS.index(chapter)
+    old, new = files(CHAPTERS[index - 1] if index else None), files(chapter)
+    return {
+        "new": [name for name in new if name not in old],
+        "changed": [name for name in new if name in old and new[name] != old[name]],
+        "carried over": [name for name in new if new[name] == old.get(name)],
+        "left behind": [name for name in old if name not in new],
+    }

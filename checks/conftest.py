@@ -1,0 +1,115 @@
+"""Real servers of the chapters and a real browser for the checks."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from book import ROOT
+
+BROWSERS = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+]
+FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync""".split()
+
+Serve = Callable[..., str]
+
+
+def missing(what: str) -> None:
+    """Skip the test for want of *what*, or fail it where CI says that it must be there."""
+    if os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(f"REQUIRE_BROWSER=1, but there is no {what}")
+    pytest.skip(f"there is no {what}")
+
+
+@contextmanager
+def process(command: list[str], folder: Path, port: int, env: dict[str, str]) -> Iterator[None]:
+    """Run a server until the end of the block; wait first until it listens."""
+    with subprocess.Popen(command, cwd=folder, env=os.environ | env) as server:
+        try:
+            for _ in range(600):
+                if server.poll() is not None:
+                    raise RuntimeError(f"{command} ended with status {server.returncode}")
+                try:
+                    socket.create_connection(("localhost", port), timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            else:
+                raise RuntimeError(f"{command} does not listen on port {port}")
+            yield
+        finally:
+            server.terminate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A function that serves a chapter, given settings, and returns its port."""
+    with ExitStack() as servers:
+
+        def serve(chapter: str, **settings: str) -> int:
+            [folder] = ROOT.glob(f"{chapter}_*")
+            port = free_port()
+            env = {f"FLASK_{name}": value for name, value in settings.items()}
+            env.setdefault("FLASK_UPLOAD_FOLDER", str(tmp_path / "uploads"))
+            command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+            servers.enter_context(process(command, folder, port, env))
+            return port
+
+        yield serve
+
+
+@pytest.fixture
+def vite(request: pytest.FixtureRequest) -> Iterator[Callable[[int], int]]:
+    """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
+    npm = shutil.which("npm") or missing("npm")
+    folder = ROOT / "02_cors/frontend"
+    installed = folder / "node_modules/.package-lock.json"
+    lock = folder / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([npm, "ci"], cwd=folder, check=True)
+    with ExitStack() as servers:
+
+        def vite(flask_port: int) -> int:
+            port = free_port()
+            command = ["node", "node_modules/vite/bin/vite.js", "--port", str(port)]
+            env = {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
+            servers.enter_context(process(command, folder, port, env))
+            return port
+
+        yield vite
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    paths = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not paths:
+        missing("Chromium or Chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=paths[0], args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        yield context.new_page()

@@ -1,0 +1,28 @@
+"""Show what a chapter adds to the one before it: ``diff.py 03``, or ``diff.py 03 1`` for all."""
+
+import subprocess
+import sys
+
+from book import CHAPTERS, ROOT, changes
+
+
+def main(number: str, everything: str = "") -> None:
+    [index] = [i for i, path in enumerate(CHAPTERS) if path.name.startswith(f"{number}_")]
+    chapter, before = CHAPTERS[index], CHAPTERS[index - 1] if index else None
+    changed = changes(chapter)
+    for kind, names in changed.items():
+        print(f"{kind + ':':14}{', '.join(names) or '-'}")
+    print(flush=True)
+
+    def shown(name: str) -> bool:
+        return bool(everything) or not name.endswith((".html", ".css", ".md", "-lock.json"))
+
+    code = [name for name in [*changed["changed"], *changed["new"]] if shown(name)]
+    colour = "--color=always" if sys.stdout.isatty() else "--color=never"
+    for name in sorted(code, key=lambda name: name.startswith("tests/")):
+        old = f"{before.name}/{name}" if before and name in changed["changed"] else "/dev/null"
+        command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour, "--"]
+        subprocess.run([*command, old, f"{chapter.name}/{name}"], cwd=ROOT)
+
+
+main(*sys.argv[1:])
