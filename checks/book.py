@@ -4,13 +4,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
-NOT_OURS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "instance", "node_modules"}
+NOT_OURS = {
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "instance",
+    "node_modules",
+}
 
 
-def files(chapter: Path | None) -> dict[str, bytes]:
-    """Return the contents of a chapter's files by relative name; none for None."""
+def files(chapter: Path) -> dict[str, bytes]:
+    """Return the contents of a chapter's files by relative name."""
     found = {}
-    for path in sorted(chapter.rglob("*")) if chapter else []:
+    for path in sorted(chapter.rglob("*")):
         name = path.relative_to(chapter)
         if path.is_file() and not NOT_OURS & set(name.parts):
             found[name.as_posix()] = path.read_bytes()
@@ -20,7 +27,8 @@ def files(chapter: Path | None) -> dict[str, bytes]:
 def changes(chapter: Path) -> dict[str, list[str]]:
     """Return the files of *chapter* that are new, changed, carried over, or left behind."""
     index = CHAPTERS.index(chapter)
-    old, new = files(CHAPTERS[index - 1] if index else None), files(chapter)
+    new = files(chapter)
+    old = files(CHAPTERS[index - 1]) if index else {}
     return {
         "new": [name for name in new if name not in old],
         "changed": [name for name in new if name in old and new[name] != old[name]],

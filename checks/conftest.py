@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -24,10 +25,10 @@ BROWSERS = [
 FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync""".split()
 
-Serve = Callable[..., str]
+Serve = Callable[..., int]
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip the test for want of *what*, or fail it where CI says that it must be there."""
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(f"REQUIRE_BROWSER=1, but there is no {what}")
@@ -35,9 +36,11 @@ def missing(what: str) -> None:
 
 
 @contextmanager
-def process(command: list[str], folder: Path, port: int, env: dict[str, str]) -> Iterator[None]:
+def process(
+    command: list[str], folder: Path, port: int, env: dict[str, str], **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the end of the block; wait first until it listens."""
-    with subprocess.Popen(command, cwd=folder, env=os.environ | env) as server:
+    with subprocess.Popen(command, cwd=folder, env=os.environ | env, **options) as server:
         try:
             for _ in range(600):
                 if server.poll() is not None:
@@ -49,9 +52,10 @@ def process(command: list[str], folder: Path, port: int, env: dict[str, str]) ->
                     time.sleep(0.05)
             else:
                 raise RuntimeError(f"{command} does not listen on port {port}")
-            yield
+            yield server
         finally:
             server.terminate()
+            server.wait(timeout=30)
 
 
 def free_port() -> int:
@@ -78,7 +82,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def vite(request: pytest.FixtureRequest) -> Iterator[Callable[[int], int]]:
+def vite() -> Iterator[Callable[[int], int]]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
     npm = shutil.which("npm") or missing("npm")
     folder = ROOT / "02_cors/frontend"
