@@ -37,7 +37,7 @@ def python(folder: Path, fails_at: str) -> str:
     """A python3 that fails when asked for *fails_at*, as older or smaller installations do."""
     script = folder / "python3"
     script.write_text(
-        f'#!/bin/sh\ncase "$2" in *{fails_at}*) exit 1; esac\nexec {sys.executable} "$@"'
+        f'#!/bin/sh\ncase "$2" in *{fails_at}*) exit 1; esac\nexec "{sys.executable}" "$@"'
     )
     script.chmod(0o755)
     return "PYTHON=./python3"
