@@ -13,15 +13,17 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
   $(if $(filter $(lastword $(subst -, ,$(goal))),$(NUMBERS)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
-.PHONY: help test lint clean
+.PHONY: help test lint carry transcripts clean
 
 help:
-	@echo "make run-NN   serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
-	@echo "make diff-NN  show what chapter NN adds to the one before (ALL=1: the pages too)"
-	@echo "make test-NN  test chapter NN"
-	@echo "make test     test every chapter and the book itself"
-	@echo "make lint     ruff and mypy"
-	@echo "make clean    remove .venv, caches and what the chapters stored"
+	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
+	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: its page too)"
+	@echo "make test-NN      run the tests of chapter NN"
+	@echo "make test         run the tests of every chapter and of the book itself"
+	@echo "make lint         ruff and mypy"
+	@echo "make carry        copy carried-over files forward from the chapter that has them new"
+	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
+	@echo "make clean        remove .venv, caches and what the chapters stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
@@ -44,6 +46,12 @@ lint: .venv/requirements-dev.txt
 	@$(VENV) -m ruff format --check .
 	@for folder in $(CHAPTERS) checks; do (cd $$folder && ../$(VENV) -m mypy \
 	  --config-file ../pyproject.toml --cache-dir ../.mypy_cache/$$folder .) || exit 1; done
+
+carry: .venv/requirements-dev.txt
+	@$(VENV) checks/carry.py
+
+transcripts: .venv/requirements-dev.txt
+	@$(VENV) checks/transcripts.py
 
 clean:
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache */instance 02_cors/frontend/node_modules

@@ -20,8 +20,9 @@ from werkzeug.wsgi import ClosingIterator
 # What a browser shows without running it. Anything else becomes .bin, a download.
 EXTENSIONS = set(".gif .jpeg .jpg .mp3 .mp4 .pdf .png .txt .webp .zip".split())
 mimetypes.add_type("image/webp", ".webp")  # Python knows it since 3.13
+YEAR = 31536000  # seconds
 HEADERS = {
-    "Cache-Control": "public, max-age=31536000, immutable",  # one year: content never changes
+    "Cache-Control": f"public, max-age={YEAR}, immutable",  # a name never gets other content
     "Content-Security-Policy": "script-src 'none'",
     "X-Content-Type-Options": "nosniff",
 }
@@ -41,6 +42,7 @@ class Uploads(SharedDataMiddleware):
         answer = Response.from_app(super().__call__, environ)
         if answer.status_code in (200, 304):  # else it is Flask's 404
             answer.headers.update(self.headers)
+            del answer.headers["Date"]  # the server adds its own
         return ClosingIterator(answer(environ, start_response), answer.close)
 
 
@@ -88,6 +90,6 @@ def init_app(app: Flask) -> None:
     app.config["UPLOAD_FOLDER"] = folder
     app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
-    files = Uploads(app.wsgi_app, {"/uploads": str(folder)})
+    files = Uploads(app.wsgi_app, {"/uploads": str(folder)}, cache_timeout=YEAR)
     files.headers = HEADERS | app.config.get("UPLOAD_HEADERS", {})
     app.wsgi_app = files  # type: ignore[method-assign]

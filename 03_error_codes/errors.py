@@ -32,7 +32,8 @@ class ApiResult(Response):
     """A JSON response: *value*, and ``"r": 0`` for success unless *value* has an ``"r"``."""
 
     def __init__(self, value: dict[str, Any], status: int = 200) -> None:
-        super().__init__(json.dumps({"r": 0} | value), status, mimetype="application/json")
+        body = json.dumps({"r": 0} | value, sort_keys=False) + "\n"
+        super().__init__(body, status, mimetype="application/json")
 
 
 class ApiException(Exception):

@@ -1,4 +1,4 @@
-"""Where the chapters are, what is in them, and how they follow from each other."""
+"""The chapters, their files, and what each chapter adds to the one before."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ NOT_OURS = {
 
 
 def files(chapter: Path) -> dict[str, bytes]:
-    """Return the contents of a chapter's files by relative name."""
+    """Return the contents of a chapter's files, README aside, by relative name."""
     found = {}
     for path in sorted(chapter.rglob("*")):
         name = path.relative_to(chapter)
-        if path.is_file() and not NOT_OURS & set(name.parts):
+        if path.is_file() and not NOT_OURS & set(name.parts) and name.as_posix() != "README.md":
             found[name.as_posix()] = path.read_bytes()
     return found
 

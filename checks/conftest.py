@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from book import ROOT
+from servers import free_port, process
 
 BROWSERS = [
     "chromium",
@@ -35,33 +34,13 @@ def missing(what: str) -> NoReturn:
     pytest.skip(f"there is no {what}")
 
 
-@contextmanager
-def process(
-    command: list[str], folder: Path, port: int, env: dict[str, str], **options: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block; wait first until it listens."""
-    with subprocess.Popen(command, cwd=folder, env=os.environ | env, **options) as server:
-        try:
-            for _ in range(600):
-                if server.poll() is not None:
-                    raise RuntimeError(f"{command} ended with status {server.returncode}")
-                try:
-                    socket.create_connection(("localhost", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            else:
-                raise RuntimeError(f"{command} does not listen on port {port}")
-            yield server
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the project, without its .venv, in a folder that is hard on careless scripts."""
+    folder = tmp_path / "a b 中文"
+    not_in_git = shutil.ignore_patterns(".git", ".venv", "node_modules", "instance", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=not_in_git)
+    return folder
 
 
 @pytest.fixture
@@ -75,7 +54,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             env = {f"FLASK_{name}": value for name, value in settings.items()}
             env.setdefault("FLASK_UPLOAD_FOLDER", str(tmp_path / "uploads"))
             command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
-            servers.enter_context(process(command, folder, port, env))
+            servers.enter_context(process(command, folder, port, env=os.environ | env))
             return port
 
         yield serve
@@ -96,7 +75,7 @@ def vite() -> Iterator[Callable[[int], int]]:
             port = free_port()
             command = ["node", "node_modules/vite/bin/vite.js", "--port", str(port)]
             env = {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
-            servers.enter_context(process(command, folder, port, env))
+            servers.enter_context(process(command, folder, port, env=os.environ | env))
             return port
 
         yield vite

@@ -1,7 +1,6 @@
 """The Makefile's contract, from a folder whose name has a space and Chinese characters."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,18 +11,9 @@ from pathlib import Path
 import pytest
 
 from book import ROOT
-from conftest import free_port, process
+from servers import free_port, process
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PIP_"))}
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A copy of the project without its .venv."""
-    folder = tmp_path / "a b 中文"
-    not_in_git = shutil.ignore_patterns(".git", ".venv", "node_modules", "instance", ".*_cache")
-    shutil.copytree(ROOT, folder, ignore=not_in_git)
-    return folder
 
 
 def make(folder: Path, *goals: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +92,7 @@ def test_run_serves_the_page_until_interrupted(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     port = free_port()
     command = ["make", "run-01", f"PORT={port}"]
-    with process(command, clone, port, ENV, start_new_session=True) as server:
+    with process(command, clone, port, env=ENV, start_new_session=True) as server:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert b"01 Static files" in answer.read()
         os.killpg(server.pid, signal.SIGINT)  # what Ctrl-C sends

@@ -3,8 +3,10 @@ import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 import pytest
 from flask import Flask, Response, send_from_directory, url_for
@@ -119,12 +121,10 @@ def test_client_gone_in_the_middle_leaves_nothing(app: Flask) -> None:
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhalf'
     )
     server = make_server("127.0.0.1", 0, app)
-    try:
+    with closing(server.socket):
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(half)
         server.handle_request()
-    finally:
-        server.server_close()
     assert stored(app) == []
 
 
@@ -220,6 +220,23 @@ def test_trap_head_is_answered_with_a_body(client: FlaskClient, plain: Client) -
     assert fetch(plain, url, "HEAD").data == PNG
     right = fetch(client, url, "HEAD")
     assert (right.status_code, right.data, right.content_length) == (200, b"", len(PNG))
+
+
+def test_trap_date_is_sent_twice(app: Flask, client: FlaskClient, plain: Client) -> None:
+    url = upload(client, PNG, "a.png")
+
+    def dates_from(wsgi_app: WSGIApplication) -> int:
+        server = make_server("127.0.0.1", 0, wsgi_app)
+        with (
+            closing(server.socket),
+            socket.create_connection(("127.0.0.1", server.port)) as browser,
+        ):
+            browser.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            server.handle_request()
+            return browser.makefile("rb").read().count(b"\r\nDate: ")
+
+    assert dates_from(plain.application) == 2
+    assert dates_from(app) == 1
 
 
 def test_trap_after_request_never_sees_a_file(app: Flask, client: FlaskClient) -> None:

@@ -15,7 +15,8 @@ async function show({ send, json, file, content }) {
     request.body = new FormData();
     request.body.append("file", new File([content], file));
   }
-  page.textContent = `${send}\n${json ?? file ?? ""}\n\n`;
+  const body = json ?? file;
+  page.textContent = body ? `${send}\n${body}\n\n` : `${send}\n\n`;
   try {
     const answer = await fetch(url, request);
     const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`);

@@ -1,0 +1,38 @@
+"""Start a real server, wait until it listens, and stop it."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def process(
+    command: list[str], folder: Path, port: int, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the end of the block; wait first until it listens."""
+    with subprocess.Popen(command, cwd=folder, **options) as server:
+        try:
+            for _ in range(600):
+                if server.poll() is not None:
+                    raise RuntimeError(f"{command} ended with status {server.returncode}")
+                try:
+                    socket.create_connection(("localhost", port), timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            else:
+                raise RuntimeError(f"{command} does not listen on port {port}")
+            yield server
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,214 @@
+"""What the READMEs say is true. Every failure names page and line, what it says, what is true."""
+
+import difflib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import transcripts
+from book import CHAPTERS, ROOT, changes
+from pages import PAGES, Block, blocks, declared, section, table, tokens
+
+EXCERPTS = ("python", "html", "js", "ini", "nginx")
+HEADINGS = [
+    "Run it",
+    "The problem",
+    "The technique",
+    "Try it",
+    "Traps",
+    "Then and now",
+    "Use it in your app",
+    "When to reach for something else",
+    "What changed in this chapter",
+    "Next",
+]
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+
+
+def lines(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield each line of *page* with its place, as in ``README.md:7``."""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        yield f"{page.relative_to(ROOT)}:{number}", line
+
+
+# Blocks
+
+
+def find(part: str, source: list[str], start: int) -> int | None:
+    """Return the line behind *part* in *source*, from *start* on; indentation may differ."""
+    wanted = textwrap.dedent(part).strip("\n")
+    length = wanted.count("\n") + 1
+    for index in range(start, len(source) - length + 1):
+        if textwrap.dedent("\n".join(source[index : index + length])) == wanted:
+            return index + length
+    return None
+
+
+def nearest(part: str, source: list[str], name: str) -> str:
+    """Return a diff from *part* to the lines of *source* that are most like it."""
+    wanted = part.strip("\n").splitlines()
+    windows = [source[i : i + len(wanted)] for i in range(max(1, len(source) - len(wanted) + 1))]
+    best = max(windows, key=lambda w: difflib.SequenceMatcher(None, "\n".join(w), part).ratio())
+    return "\n".join(difflib.unified_diff(wanted, best, "the page", name, lineterm=""))
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.file], ids=str)
+def test_excerpt_is_in_the_file_that_it_names(block: Block) -> None:
+    source = (block.page.parent / block.file).read_text().splitlines()
+    position: int | None = 0
+    for part in re.split(r"^ *(?:#|//|<!--) \.\.\.(?: -->)?\n", block.text, flags=re.MULTILINE):
+        position = find(part, source, position or 0)
+        if position is None:
+            pytest.fail(f"{block}: not in {block.file}:\n{nearest(part, source, block.file)}")
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
+    if block.language in EXCERPTS:
+        executed = (block.language, block.section) in {
+            ("python", "Use it in your app"),  # test_use.py
+            ("nginx", "When to reach for something else"),  # test_nginx.py
+        }
+        assert block.file or executed, f"{block}: names no file and is not executed"
+    else:
+        assert block.language in ("console", "sh"), f"{block}: a block in {block.language!r}"
+
+
+@each_chapter
+def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
+    wrong = []
+    for block, true in transcripts.rerun(chapter):
+        says = block.text.splitlines()
+        for offset, (said, is_true) in enumerate(zip(says, true.splitlines(), strict=False), 1):
+            if said != is_true:
+                wrong.append(f"{block.page.relative_to(ROOT)}:{block.line + offset}: {said!r}")
+                wrong.append(f"    true is {is_true!r}")
+                break
+        else:
+            if block.text != true:
+                wrong.append(f"{block}: says\n{block.text}\n    true is\n{true}")
+    if wrong:
+        pytest.fail("\n".join([*wrong, "make transcripts rewrites them"]))
+
+
+# Chapters
+
+
+@each_chapter
+def test_headings_are_those_of_every_chapter(chapter: Path) -> None:
+    found = [line[3:] for _, line in lines(chapter / "README.md") if line.startswith("## ")]
+    assert found == HEADINGS, f"{chapter.name}/README.md"
+
+
+@each_chapter
+def test_table_of_changes_is_the_difference_of_the_folders(chapter: Path) -> None:
+    said = declared(chapter)
+    true = {name: kind for kind, names in changes(chapter).items() for name in names}
+    for name, kind in true.items():
+        row = name if name in said else f"{name.split('/')[0]}/"  # a row may stand for a folder
+        assert row in said, f"{chapter.name}/README.md: says nothing of {name}, which is {kind}"
+        says, place = said[row]
+        hint = "; make carry copies it forward" if says == "carried over" else ""
+        assert says == kind, f"{place}: says that {name} is {says}; it is {kind}{hint}"
+    for row, (_, place) in said.items():
+        assert any(name.startswith(row) for name in true), f"{place}: there is no {row}"
+
+
+@each_chapter
+def test_chapter_alone_in_a_folder_passes_its_tests(chapter: Path, tmp_path: Path) -> None:
+    alone = tmp_path / chapter.name
+    shutil.copytree(chapter, alone, ignore=shutil.ignore_patterns("node_modules", "instance"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=alone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@each_page
+def test_tables_of_codes_equal_the_catalogue(page: Path) -> None:
+    rows = table(page, "The technique")
+    codes = [(number, cells) for number, cells in rows if re.fullmatch(r"\d+", cells[0])]
+    if codes:
+        show = "import json, errors; print(json.dumps(errors.CATALOGUE))"
+        true = json.loads(subprocess.check_output([sys.executable, "-c", show], cwd=page.parent))
+        for (number, cells), entry in zip(codes, true, strict=True):
+            place = f"{page.relative_to(ROOT)}:{number}"
+            assert cells == [str(field) for field in entry], f"{place}: true is {entry}"
+
+
+# Traps
+
+
+@each_chapter
+def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
+    page = chapter / "README.md"
+    stories: list[list[str]] = []
+    for number, line in section(page, "Traps"):
+        if line.startswith("### "):
+            stories.append([f"{page.relative_to(ROOT)}:{number}: {line}"])
+        elif line:
+            stories[-1].append(line)
+    assert stories, f"{page.relative_to(ROOT)}: no traps"
+    new = [name for name in changes(chapter)["new"] if name.startswith("tests/")]
+    tests = {t for f in new for t in re.findall(r"def (test_trap\w+)", (chapter / f).read_text())}
+    pinned = set()
+    for place, *story in stories:
+        prose = re.sub(r"```.*?```", "", "\n".join(story), flags=re.DOTALL)
+        names = set(re.findall(r"`(test_trap\w+)`", prose))
+        assert len(prose.strip().splitlines()) <= 15, f"{place}: more than fifteen lines"
+        assert "```" in "".join(story), f"{place}: shows no code"
+        assert names, f"{place}: names no test"
+        assert names <= tests, f"{place}: {names - tests} is not in {new}"
+        pinned |= names
+    assert pinned == tests, f"{page.relative_to(ROOT)}: no story for {tests - pinned}"
+
+
+# References
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@each_page
+def test_every_link_inside_the_repository_resolves(page: Path) -> None:
+    for token in tokens(page):
+        for child in token.children or []:
+            target = str(child.attrGet("href") or "")
+            if child.type == "link_open" and "://" not in target:
+                name, _, anchor = target.partition("#")
+                place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
+                path = page.parent / name if name else page
+                assert path.exists(), f"{place}: there is no {target}"
+                slugs = [slug(line.lstrip("# ")) for _, line in lines(path)] if anchor else [""]
+                assert anchor in slugs, f"{place}: {name} has no heading {anchor}"
+
+
+@each_page
+def test_every_make_command_exists(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    chapters = [chapter.name[:2] for chapter in CHAPTERS]
+    for place, line in lines(page):
+        for goal, number in re.findall(r"(?:^|`|&& )make ([a-z]+)(?:-(\d\d|NN))?\b", line):
+            rule = rf"^{goal}-%:" if number else rf"^{goal}:"
+            assert re.search(rule, makefile, re.MULTILINE), f"{place}: there is no make {goal}"
+            assert number in ("", "NN", *chapters), f"{place}: there is no chapter {number}"
+
+
+@each_page
+def test_every_version_named_is_the_locks(page: Path) -> None:
+    lock = dict(re.findall(r"^(\S+)==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.M))
+    history = {number for number, _ in section(page, "Then and now")}
+    for number, (place, line) in enumerate(lines(page), 1):
+        for name, version in re.findall(r"(?:with|and|on) (\w+) (\d+\.\d+\.\d+)", line):
+            if number not in history and name.lower() in lock:
+                true = lock[name.lower()]
+                assert version == true, f"{place}: says {name} {version}; the lock has {true}"
