@@ -23,7 +23,7 @@ async function show({ send, json, file, content }) {
     page.textContent += `${answer.status} ${answer.statusText}\n${headers.join("\n")}\n\n`;
     page.textContent += await answer.text();
   } catch (error) {
-    page.textContent += `No answer that this page may read (${error}). The console says why.`;
+    page.textContent += `No answer that this page may read (${error}).\nThe browser's console (F12) says why.`;
   }
 }
 
