@@ -81,6 +81,9 @@ def init_app(app: Flask) -> None:
     limit = app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_CONTENT_LENGTH"] or 16 * 1024**2
     if not isinstance(limit, int) or limit < 0:
         raise ValueError(f"MAX_CONTENT_LENGTH is {limit!r}, not a number of bytes")
+    headers = app.config.setdefault("UPLOAD_HEADERS", {})
+    if not isinstance(headers, dict):
+        raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
     try:
         folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER", "uploads"))
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,5 +94,5 @@ def init_app(app: Flask) -> None:
     app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
     files = Uploads(app.wsgi_app, {"/uploads": str(folder)}, cache_timeout=YEAR)
-    files.headers = HEADERS | app.config.get("UPLOAD_HEADERS", {})
+    files.headers = HEADERS | headers
     app.wsgi_app = files  # type: ignore[method-assign]

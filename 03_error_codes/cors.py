@@ -42,11 +42,13 @@ def init_app(app: Flask) -> None:
     credentials = app.config.setdefault("CORS_CREDENTIALS", False)
     if credentials not in (True, False):
         raise ValueError(f"CORS_CREDENTIALS is {credentials!r}, neither true nor false")
-    if origins == "*" and credentials:
-        raise ValueError('CORS_CREDENTIALS needs a list of CORS_ORIGINS; "*" excludes cookies')
-    if origins != "*" and not isinstance(origins, (list, tuple, set, frozenset)):
+    if origins == "*":
+        if credentials:
+            raise ValueError('CORS_CREDENTIALS needs a list of CORS_ORIGINS; "*" excludes cookies')
+    elif isinstance(origins, (list, tuple, set, frozenset)):
+        for origin in origins:
+            if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
+                raise ValueError(f"CORS_ORIGINS: {origin!r} is no lower-case scheme://host[:port]")
+    else:
         raise ValueError(f'CORS_ORIGINS is {origins!r}, neither a list of origins nor "*"')
-    for origin in [] if origins == "*" else origins:
-        if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
-            raise ValueError(f"CORS_ORIGINS: {origin!r} is not scheme://host[:port] in lower case")
     app.after_request(add_cors_headers)

@@ -77,8 +77,10 @@ def print_catalogue() -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers and the command ``flask errors``."""
-    app.config.setdefault("API_PREFIX", "/j/")
+    """Add the handlers and the command ``flask errors``; ValueError names a bad setting."""
+    prefix = app.config.setdefault("API_PREFIX", "/j/")
+    if not str(prefix).startswith("/"):
+        raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins with /")
     app.register_error_handler(ApiException, ApiException.to_result)
     app.register_error_handler(HTTPException, http_error)
     app.cli.command("errors")(print_catalogue)

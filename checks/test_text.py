@@ -164,7 +164,9 @@ def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
         prose = re.sub(r"```.*?```", "", "\n".join(story), flags=re.DOTALL)
         names = set(re.findall(r"`(test_trap\w+)`", prose))
         assert len(prose.strip().splitlines()) <= 15, f"{place}: more than fifteen lines"
-        assert "```" in "".join(story), f"{place}: shows no code"
+        above = [story[i - 1] for i, line in enumerate(story) if re.match(r"```\w", line)]
+        assert above, f"{place}: shows no code"
+        assert set(above) <= {"Wrong:", "Seen:", "Right:"}, f"{place}: does not say what code it is"
         assert names, f"{place}: names no test"
         assert names <= tests, f"{place}: {names - tests} is not in {new}"
         pinned |= names

@@ -1,5 +1,6 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from flask import Blueprint, Flask, abort, make_response
@@ -79,9 +80,9 @@ def test_of_many_blocks_at_once_one_succeeds(app: Flask) -> None:
         assert sorted(answer.status_code for answer in answers) == [200] + [400] * 39
 
 
-def test_each_app_has_an_address_book_of_its_own(client: FlaskClient) -> None:
+def test_each_app_has_an_address_book_of_its_own(client: FlaskClient, tmp_path: Path) -> None:
     client.post("/j/users/1/block")
-    other = create_app().test_client().get("/j/users/1")
+    other = create_app({"UPLOAD_FOLDER": tmp_path}).test_client().get("/j/users/1")
     assert other.json["user"]["blocked"] is False  # type: ignore[index]
 
 
@@ -132,6 +133,11 @@ def test_a_bug_is_1000_logged_once_and_tells_nothing(
     assert result(client.get("/j/boom")) == (500, {"r": 1000, "msg": "unknown_error"})
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info and record.exc_info[0] is ZeroDivisionError
+
+
+def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="API_PREFIX is 'j'"):
+        create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIX": "j"})
 
 
 # Catalogue
