@@ -2,6 +2,7 @@
 
 Settings: ``UPLOAD_FOLDER`` (relative to the instance folder, default ``uploads``),
 ``MAX_CONTENT_LENGTH`` (bytes, default 16 MiB), ``UPLOAD_HEADERS`` (sent with every file).
+See https://werkzeug.palletsprojects.com/middleware/shared_data/ and RFC 8246 (immutable).
 """
 
 import hashlib
@@ -69,7 +70,7 @@ def save(file: FileStorage) -> str:
 def upload() -> tuple[dict[str, str], int, dict[str, str]]:
     """Take the multipart field ``file``: 201; 400 without a file, 413 if it is too large."""
     file = request.files.get("file")
-    if not file or not file.filename:
+    if not file:  # or one without a name
         abort(400, "Send a file in the multipart field 'file'.")
     filename = save(file)
     url = url_for("uploaded_file", filename=filename)

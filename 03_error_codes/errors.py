@@ -1,6 +1,7 @@
 """Error codes for a JSON API: the catalogue, an exception, a result, and the handlers.
 
 Setting: ``API_PREFIX``, the paths where HTTP errors are JSON as well (default ``/j/``).
+See https://flask.palletsprojects.com/errorhandling/.
 """
 
 from typing import Any, NamedTuple

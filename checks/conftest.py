@@ -61,7 +61,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def vite() -> Iterator[Callable[[int], int]]:
+def vite() -> Iterator[Serve]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
     npm = shutil.which("npm") or missing("npm")
     folder = ROOT / "02_cors/frontend"
@@ -71,11 +71,11 @@ def vite() -> Iterator[Callable[[int], int]]:
         subprocess.run([npm, "ci"], cwd=folder, check=True)
     with ExitStack() as servers:
 
-        def vite(flask_port: int) -> int:
+        def vite(flask_port: int, *options: str) -> int:
             port = free_port()
-            command = ["node", "node_modules/vite/bin/vite.js", "--port", str(port)]
-            env = {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
-            servers.enter_context(process(command, folder, port, env=os.environ | env))
+            command = ["node", "node_modules/vite/bin/vite.js", "--port", str(port), *options]
+            env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
+            servers.enter_context(process(command, folder, port, env=env))
             return port
 
         yield vite

@@ -7,6 +7,7 @@ export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
+    cors: false, // Vite's own Access-Control-Allow-Origin would hide that Flask sends none
     proxy: {
       // The Host header stays the one that the browser sent, so Flask's URLs lead back here.
       "/j": { target, changeOrigin: false },
