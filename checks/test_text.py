@@ -154,7 +154,7 @@ def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
     for number, line in section(page, "Traps"):
         if line.startswith("### "):
             stories.append([f"{page.relative_to(ROOT)}:{number}: {line}"])
-        elif line:
+        elif line and stories:
             stories[-1].append(line)
     assert stories, f"{page.relative_to(ROOT)}: no traps"
     new = {chapter / name for name in changes(chapter)["new"] if name.startswith("tests/")}

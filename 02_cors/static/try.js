@@ -2,9 +2,10 @@
 //   data-send="PUT /j/echo/"                 method and URL
 //   data-json='{"a": 1}'                     a JSON body
 //   data-file="a.txt" data-content="hello"   a file to upload, as field "file"
+// <input type="file" data-upload="POST /uploads"> sends the file that is chosen.
 const page = document.querySelector("#answer");
 
-async function show({ send, json, file, content }) {
+async function show(send, json, file) {
   const [method, url] = send.split(" ");
   const request = { method, headers: {} };
   if (json) {
@@ -13,20 +14,30 @@ async function show({ send, json, file, content }) {
   }
   if (file) {
     request.body = new FormData();
-    request.body.append("file", new File([content], file));
+    request.body.append("file", file);
   }
-  const body = json ?? file;
+  const body = json ?? file?.name;
   page.textContent = body ? `${send}\n${body}\n\n` : `${send}\n\n`;
   try {
     const answer = await fetch(url, request);
     const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`);
-    page.textContent += `${answer.status} ${answer.statusText}\n${headers.join("\n")}\n\n`;
-    page.textContent += await answer.text();
+    page.append(`${answer.status} ${answer.statusText}\n${headers.join("\n")}\n\n`);
+    page.append(await answer.text());
+    if (answer.headers.has("Location")) {
+      const link = document.createElement("a");
+      link.href = link.textContent = answer.headers.get("Location");
+      page.append("\nOpen ", link);
+    }
   } catch (error) {
-    page.textContent += `No answer that this page may read (${error}).\nThe browser's console (F12) says why.`;
+    page.append(`No answer that this page may read (${error}).\n`);
+    page.append("The browser's console (F12) says why.");
   }
 }
 
-document.addEventListener("click", ({ target }) => {
-  if (target.dataset.send) show(target.dataset);
+document.addEventListener("click", ({ target: { dataset } }) => {
+  const file = dataset.file && new File([dataset.content], dataset.file);
+  if (dataset.send) show(dataset.send, dataset.json, file);
+});
+document.addEventListener("change", ({ target: { dataset, files } }) => {
+  if (dataset.upload && files.length) show(dataset.upload, undefined, files[0]);
 });

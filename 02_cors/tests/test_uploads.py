@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 import socket
 import threading
@@ -260,7 +261,8 @@ def test_trap_secure_filename_loses_names(client: FlaskClient) -> None:
 
 
 def test_trap_device_names_stay_out_of_the_folder(app: Flask, client: FlaskClient) -> None:
-    assert [secure_filename(name) for name in ("CON", "../COM1")] == ["CON", "COM1"]
+    if os.name != "nt":
+        assert [secure_filename(name) for name in ("CON", "../COM1")] == ["CON", "COM1"]
     for name in ("CON", "../COM1", "NUL.txt:stream"):
         upload(client, name.encode(), name)
     assert all(re.fullmatch(r"[0-9a-f]{64}\.bin", path.name) for path in stored(app))
