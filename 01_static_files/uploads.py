@@ -15,10 +15,11 @@ from typing import Any
 
 from flask import Flask, Response, abort, current_app, request, url_for
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import NotFound
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.wsgi import ClosingIterator
 
-# What a browser shows without running it. Anything else becomes .bin, a download.
+# What a browser never runs as part of this site. Anything else becomes .bin, a download.
 EXTENSIONS = set(".gif .jpeg .jpg .mp3 .mp4 .pdf .png .txt .webp .zip".split())
 mimetypes.add_type("image/webp", ".webp")  # Python knows it since 3.13
 YEAR = 31536000  # seconds
@@ -30,7 +31,9 @@ HEADERS = {
 
 
 class Uploads(SharedDataMiddleware):
-    headers = HEADERS
+    def __init__(self, app: Any, folder: Path, headers: dict[str, str]) -> None:
+        super().__init__(NotFound(), {"/uploads": str(folder)}, cache_timeout=YEAR)
+        self.flask, self.headers = app, HEADERS | headers
 
     def is_allowed(self, filename: str) -> bool:
         return not filename.startswith(".")  # a file that is still being written
@@ -39,17 +42,19 @@ class Uploads(SharedDataMiddleware):
         """GET and HEAD only: the base class answers DELETE with the file, HEAD with a body."""
         ours = environ.get("PATH_INFO", "").startswith("/uploads/")
         if not ours or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return self.app(environ, start_response)
+            return self.flask(environ, start_response)
         answer = Response.from_app(super().__call__, environ)
-        if answer.status_code in (200, 304):  # else it is Flask's 404
-            answer.headers.update(self.headers)
-            del answer.headers["Date"]  # the server adds its own
+        if answer.status_code == 404:  # no such file
+            return self.flask(environ, start_response)
+        answer.headers.update(self.headers)
+        del answer.headers["Date"]  # the server adds its own
         return ClosingIterator(answer(environ, start_response), answer.close)
 
 
 def save(file: FileStorage) -> str:
-    """Store an upload, durably and once; return its name: SHA-256 and extension."""
+    """Store an upload, once; return its name: SHA-256 and extension. Raises OSError."""
     extension = os.path.splitext(file.filename or "")[1].lower()
+    file.seek(0)  # the caller may have looked into it
     digest = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
     filename = digest + (extension if extension in EXTENSIONS else ".bin")
     target = current_app.config["UPLOAD_FOLDER"] / filename
@@ -60,7 +65,7 @@ def save(file: FileStorage) -> str:
             with part.open("xb") as out:
                 file.save(out)
                 out.flush()
-                os.fsync(out.fileno())
+                os.fsync(out.fileno())  # or a power cut leaves the name without the content
             part.replace(target)  # atomic: nobody ever fetches half a file
         finally:
             part.unlink(missing_ok=True)
@@ -86,14 +91,12 @@ def init_app(app: Flask) -> None:
     if not isinstance(headers, dict):
         raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
     try:
-        folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER", "uploads"))
+        folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER") or "uploads")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, TypeError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"UPLOAD_FOLDER cannot be written to: {error}") from error
     app.config["UPLOAD_FOLDER"] = folder
     app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
-    files = Uploads(app.wsgi_app, {"/uploads": str(folder)}, cache_timeout=YEAR)
-    files.headers = HEADERS | headers
-    app.wsgi_app = files  # type: ignore[method-assign]
+    app.wsgi_app = Uploads(app.wsgi_app, folder, headers)  # type: ignore[method-assign]

@@ -9,8 +9,11 @@ import re
 
 from flask import Flask, Response, current_app, request
 
-# As browsers write it: lower case, no path, no trailing slash.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
+# As browsers write it: lower case, no default port, no path, no trailing slash.
+ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9][0-9]*)?"
+)
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Content-Type, Authorization",
@@ -25,7 +28,8 @@ def add_cors_headers(response: Response) -> Response:
     if allowed == "*":
         origin = "*"
     else:
-        response.vary.add("Origin")  # always, or a cache gives one origin another's answer
+        # Always, or a cache gives one origin another's answer.
+        response.headers["Vary"] = ", ".join([*response.headers.getlist("Vary"), "Origin"])
         if origin is None or origin not in allowed:
             return response
     response.headers["Access-Control-Allow-Origin"] = origin
@@ -48,7 +52,7 @@ def init_app(app: Flask) -> None:
     elif isinstance(origins, (list, tuple, set, frozenset)):
         for origin in origins:
             if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
-                raise ValueError(f"CORS_ORIGINS: {origin!r} is no lower-case scheme://host[:port]")
+                raise ValueError(f"CORS_ORIGINS: {origin!r} is not an origin as browsers send it")
     else:
         raise ValueError(f'CORS_ORIGINS is {origins!r}, neither a list of origins nor "*"')
     app.after_request(add_cors_headers)

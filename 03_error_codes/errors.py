@@ -30,10 +30,11 @@ FOR_STATUS = {403: access_forbidden, 404: not_found, 500: unknown_error}
 
 
 class ApiResult(Response):
-    """A JSON response: *value*, and ``"r": 0`` for success unless *value* has an ``"r"``."""
+    """A JSON response: *value*, and an ``"r"`` if it has none: 0, or the status of an error."""
 
     def __init__(self, value: dict[str, Any], status: int = 200) -> None:
-        body = json.dumps({"r": 0} | value, sort_keys=False) + "\n"
+        value = {"r": 0 if status < 400 else status} | value
+        body = json.dumps(value, sort_keys=False) + "\n"
         super().__init__(body, status, mimetype="application/json")
 
 
@@ -55,13 +56,14 @@ class ApiFlask(Flask):
         if isinstance(rv, dict):
             rv = ApiResult(rv)
         elif isinstance(rv, tuple) and rv and isinstance(rv[0], dict):
-            rv = (ApiResult(rv[0]), *rv[1:])
+            status = rv[1] if len(rv) > 1 and isinstance(rv[1], int) else 200
+            rv = (ApiResult(rv[0], status), *rv[1:])
         return super().make_response(rv)
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
     """Answer for the API in its format; a status without a code of its own is the code."""
-    if not request.path.startswith(current_app.config["API_PREFIX"]):
+    if error.response or not request.path.startswith(current_app.config["API_PREFIX"]):
         return error
     status = error.code or 500
     known = FOR_STATUS.get(status)
@@ -80,8 +82,8 @@ def print_catalogue() -> None:
 def init_app(app: Flask) -> None:
     """Add the handlers and the command ``flask errors``; ValueError names a bad setting."""
     prefix = app.config.setdefault("API_PREFIX", "/j/")
-    if not str(prefix).startswith("/"):
-        raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins with /")
+    if not isinstance(prefix, str) or not prefix.startswith("/") or not prefix.endswith("/"):
+        raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins and ends with /")
     app.register_error_handler(ApiException, ApiException.to_result)
     app.register_error_handler(HTTPException, http_error)
     app.cli.command("errors")(print_catalogue)

@@ -7,16 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from wsgiref.types import WSGIApplication
 
 import pytest
-from flask import Flask, Response, send_from_directory, url_for
+from flask import Flask, Response, request, send_from_directory, url_for
 from flask.testing import FlaskClient
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.serving import make_server
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client, TestResponse, create_environ, run_wsgi_app
 from werkzeug.utils import secure_filename
+from werkzeug.wsgi import FileWrapper
 
+import uploads
 from app import create_app
 
 PNG = b"\x89PNG\r\n\x1a\n not much of a picture"
@@ -75,8 +78,24 @@ def test_whatever_its_name_a_file_comes_back_byte_for_byte(
 
 
 def test_same_bytes_again_get_the_same_url_and_one_file(app: Flask, client: FlaskClient) -> None:
-    assert upload(client, PNG, "a.png") == upload(client, PNG, "B.PNG")
-    assert len(stored(app)) == 1
+    url = upload(client, PNG, "a.png")
+    [path] = stored(app)
+    written = path.stat().st_mtime_ns
+    assert upload(client, PNG, "B.PNG") == url
+    assert [again.stat().st_mtime_ns for again in stored(app)] == [written]
+
+
+def test_a_view_may_look_into_a_file_before_it_is_saved(app: Flask, client: FlaskClient) -> None:
+    @app.post("/look")
+    def look() -> str:
+        file = request.files["file"]
+        assert file.read(4)
+        return uploads.save(file)
+
+    def name(content: bytes) -> str:
+        return client.post("/look", data={"file": (BytesIO(content), "a.pdf")}).text
+
+    assert name(b"%PDF same tail") != name(b"%PNG same tail")
 
 
 def test_same_bytes_from_eight_clients_at_once_are_one_file(app: Flask) -> None:
@@ -123,7 +142,7 @@ def test_client_gone_in_the_middle_leaves_nothing(app: Flask) -> None:
     )
     server = make_server("127.0.0.1", 0, app)
     with closing(server.socket):
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
             client.sendall(half)
         server.handle_request()
     assert stored(app) == []
@@ -166,14 +185,50 @@ def test_what_is_no_stored_file_is_404_from_flask(
     assert "Cache-Control" not in answer.headers
 
 
-def test_upload_headers_come_with_every_file(tmp_path: Path) -> None:
-    app = create_app({"UPLOAD_FOLDER": tmp_path, "UPLOAD_HEADERS": {"X-Robots-Tag": "noindex"}})
+def test_a_view_below_uploads_is_not_served_as_a_file(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/uploads/mine", view_func=lambda: "private")
+    answer = fetch(client, "/uploads/mine")
+    assert answer.text == "private"
+    assert "Cache-Control" not in answer.headers
+
+
+def test_upload_headers_come_with_every_file_and_go_before_the_defaults(tmp_path: Path) -> None:
+    headers = {"X-Robots-Tag": "noindex", "Cache-Control": "private"}
+    app = create_app({"UPLOAD_FOLDER": tmp_path, "UPLOAD_HEADERS": headers})
     client = app.test_client()
-    assert fetch(client, upload(client, PNG)).headers["X-Robots-Tag"] == "noindex"
+    answer = fetch(client, upload(client, PNG))
+    assert (answer.headers["X-Robots-Tag"], answer.headers["Cache-Control"]) == (
+        "noindex",
+        "private",
+    )
     assert "X-Robots-Tag" not in fetch(client, "/uploads/missing.txt").headers
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_file_is_closed_with_the_answer(app: Flask, client: FlaskClient, method: str) -> None:
+    opened = []
+
+    def file_wrapper(file: BinaryIO, size: int) -> FileWrapper:
+        opened.append(file)
+        return FileWrapper(file, size)
+
+    url = upload(client, PNG)
+    environ = create_environ(url, method=method) | {"wsgi.file_wrapper": file_wrapper}
+    run_wsgi_app(app, environ, buffered=True)
+    assert [file.closed for file in opened] == [True]
+
+
 # Configuration
+
+
+def test_a_relative_folder_is_in_the_instance_folder_and_an_empty_one_is_the_default(
+    tmp_path: Path,
+) -> None:
+    for setting, folder in {"mine": "mine", "": "uploads"}.items():
+        app = Flask("other", instance_path=str(tmp_path))
+        app.config["UPLOAD_FOLDER"] = setting
+        uploads.init_app(app)
+        assert app.config["UPLOAD_FOLDER"] == tmp_path / folder
 
 
 @pytest.mark.parametrize("setting", ["UPLOAD_FOLDER", "UPLOAD_HEADERS", "MAX_CONTENT_LENGTH"])
@@ -233,7 +288,7 @@ def test_trap_date_is_sent_twice(app: Flask, client: FlaskClient, plain: Client)
         server = make_server("127.0.0.1", 0, wsgi_app)
         with (
             closing(server.socket),
-            socket.create_connection(("127.0.0.1", server.port)) as browser,
+            socket.create_connection(("127.0.0.1", server.port), timeout=10) as browser,
         ):
             browser.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             server.handle_request()

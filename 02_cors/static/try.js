@@ -17,20 +17,21 @@ async function show(send, json, file) {
     request.body.append("file", file);
   }
   const body = json ?? file?.name;
-  page.textContent = body ? `${send}\n${body}\n\n` : `${send}\n\n`;
+  const sent = body ? `${send}\n${body}\n\n` : `${send}\n\n`;
+  page.textContent = sent;
   try {
     const answer = await fetch(url, request);
-    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}`);
-    page.append(`${answer.status} ${answer.statusText}\n${headers.join("\n")}\n\n`);
-    page.append(await answer.text());
+    const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}\n`);
+    const status = `${answer.status} ${answer.statusText}`;
+    page.replaceChildren(`${sent}${status}\n${headers.join("")}\n${await answer.text()}`);
     if (answer.headers.has("Location")) {
       const link = document.createElement("a");
       link.href = link.textContent = answer.headers.get("Location");
       page.append("\nOpen ", link);
     }
   } catch (error) {
-    page.append(`No answer that this page may read (${error}).\n`);
-    page.append("The browser's console (F12) says why.");
+    page.replaceChildren(`${sent}No answer that this page may read (${error}).
+The browser's console (F12) says why.`);
   }
 }
 

@@ -2,7 +2,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from flask import Flask, Response, make_response, request
+from flask import Flask, Response, abort, make_response, request, session
 from flask.testing import FlaskClient
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client, TestResponse
@@ -98,6 +98,17 @@ def test_files_can_be_read_from_any_origin(client: FlaskClient) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
+def test_vary_of_the_session_is_kept(app: Flask, client: FlaskClient) -> None:
+    app.secret_key = "test"
+
+    @app.get("/login")
+    def login() -> str:
+        session["user"] = "Ada"
+        return ""
+
+    assert set(ask(client, FRONT_END, "/login").vary) == {"Origin", "Cookie"}
+
+
 # Preflight
 
 
@@ -147,6 +158,8 @@ MALFORMED = [
     "http://A.example",
     "http://user@a.example",
     "http://a.example:port",
+    "http://a.example:80",
+    "https://a.example:443",
     "http://a.example\n",
     "http://*.a.example",
     "null",
@@ -302,3 +315,39 @@ def test_trap_a_blocked_post_has_still_run(app: Flask, client: FlaskClient) -> N
     assert cors_headers(answer) == []  # the page cannot read that ...
     assert answer.status_code == 201  # ... its file was stored
     assert len(list(app.config["UPLOAD_FOLDER"].iterdir())) == 1
+
+
+def test_trap_a_login_hook_stops_the_preflight(app: Flask, client: FlaskClient) -> None:
+    def login_required() -> None:
+        if "Authorization" not in request.headers:
+            abort(401)
+
+    def login_required_but_for_preflights() -> None:
+        if request.method != "OPTIONS":  # which never carries a cookie or Authorization
+            login_required()
+
+    app.before_request_funcs = {None: [login_required]}
+    assert preflight(client, FRONT_END).status_code == 401
+    app.before_request_funcs = {None: [login_required_but_for_preflights]}
+    assert preflight(client, FRONT_END).status_code == 200
+    assert ask(client, FRONT_END).status_code == 401
+
+
+def test_trap_response_vary_forgets_a_second_line(client: FlaskClient) -> None:
+    def vary_add(response: Response) -> Response:
+        response.vary.add("Origin")
+        return response
+
+    def two_lines() -> Response:
+        response = make_response("")
+        response.headers.add("Vary", "Accept-Language")
+        response.headers.add("Vary", "Cookie")
+        return response
+
+    forgetful = wrong(vary_add)
+    forgetful.application.add_url_rule("/two", view_func=two_lines)
+    assert ask(forgetful, FRONT_END, "/two").headers.getlist("Vary") == ["Accept-Language, Origin"]
+
+    client.application.add_url_rule("/two", view_func=two_lines)
+    answer = ask(client, FRONT_END, "/two")
+    assert answer.headers.getlist("Vary") == ["Accept-Language, Cookie, Origin"]

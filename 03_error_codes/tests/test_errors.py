@@ -1,9 +1,10 @@
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from flask import Blueprint, Flask, abort, make_response
+from flask import Blueprint, Flask, Response, abort, make_response
 from flask.testing import FlaskClient
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
@@ -43,6 +44,11 @@ def test_a_dict_in_a_tuple_gets_r_0_and_keeps_status_and_headers(client: FlaskCl
     assert answer.location == "/made"
 
 
+def test_a_dict_with_the_status_of_an_error_is_no_success(client: FlaskClient) -> None:
+    client.application.add_url_rule("/busy", view_func=lambda: ({"error": "slow down"}, 429))
+    assert result(client.get("/busy")) == (429, {"r": 429, "error": "slow down"})
+
+
 def test_what_is_no_dict_stays_as_it_is(client: FlaskClient) -> None:
     client.application.add_url_rule("/text", view_func=lambda: ("plain", 202))
     assert (client.get("/text").text, client.get("/text").status_code) == ("plain", 202)
@@ -75,6 +81,14 @@ def test_blocking_twice_is_1004(client: FlaskClient) -> None:
 
 
 def test_of_many_blocks_at_once_one_succeeds(app: Flask) -> None:
+    class SlowDict(dict[str, object]):
+        def __getitem__(self, key: str) -> object:
+            value = super().__getitem__(key)
+            time.sleep(0.002)  # time for the others to read the same, were there no lock
+            return value
+
+    users = app.extensions["contacts"].users
+    users[1] = SlowDict(users[1])
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: app.test_client().post("/j/users/1/block"), range(40))
         assert sorted(answer.status_code for answer in answers) == [200] + [400] * 39
@@ -98,6 +112,7 @@ def test_wrong_method_keeps_allow(client: FlaskClient) -> None:
     answer = client.patch("/j/users")
     assert result(answer) == (405, {"r": 405, "msg": "Method Not Allowed"})
     assert set(answer.allow) == {"GET", "HEAD", "OPTIONS"}
+    assert answer.headers.getlist("Content-Type") == ["application/json"]
 
 
 def test_outside_the_api_errors_are_flasks_own_pages(client: FlaskClient) -> None:
@@ -123,7 +138,10 @@ def test_a_redirect_or_a_response_of_its_own_passes_unchanged(
     app: Flask, client: FlaskClient
 ) -> None:
     app.add_url_rule("/j/teapot", view_func=lambda: abort(make_response("short and stout", 418)))
+    gone = Response("gone for good", 410)
+    app.add_url_rule("/j/gone", "gone", lambda: abort(410, response=gone))
     assert client.get("/j/teapot").text == "short and stout"
+    assert client.get("/j/gone").text == "gone for good"
     assert client.get("/j/echo").status_code == 308
 
 
@@ -135,9 +153,10 @@ def test_a_bug_is_1000_logged_once_and_tells_nothing(
     assert record.exc_info and record.exc_info[0] is ZeroDivisionError
 
 
-def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="API_PREFIX is 'j'"):
-        create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIX": "j"})
+@pytest.mark.parametrize("prefix", ["j/", "/j", 7])
+def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path, prefix: object) -> None:
+    with pytest.raises(ValueError, match=f"API_PREFIX is {prefix!r}"):
+        create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIX": prefix})
 
 
 # Catalogue
