@@ -3,14 +3,19 @@
 PYTHON = python3
 HOST = 127.0.0.1
 PORT = 81$*
+DEBUG =
+ALL =
 
 VENV = .venv/bin/python
+# A .venv that lost its Python or never got its pip is made anew.
+$(shell $(VENV) -c 'import pip' 2>/dev/null || rm -f $(VENV) .venv/requirements*.txt)
+
 CHAPTERS := $(sort $(wildcard [0-9][0-9]_*))
 NUMBERS := $(foreach chapter,$(CHAPTERS),$(firstword $(subst _, ,$(chapter))))
 chapter = $(filter $*_%,$(CHAPTERS))
 
 $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
-  $(if $(filter $(lastword $(subst -, ,$(goal))),$(NUMBERS)),,\
+  $(if $(filter $(NUMBERS:%=run-%) $(NUMBERS:%=test-%) $(NUMBERS:%=diff-%),$(goal)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
 .PHONY: help test lint carry transcripts clean
@@ -28,9 +33,10 @@ help:
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
 run-%: .venv/requirements.txt
-	@$(VENV) -c "$$check_address" $(HOST) $(PORT)
+	@$(VENV) -c "$$check_address" "$(HOST)" "$(PORT)"
 	@cd $(chapter) && exec ../$(VENV) -m flask --app app \
-	  $(if $(filter 1,$(DEBUG)),--debug,--no-debug) run --reload --host $(HOST) --port $(PORT)
+	  $(if $(filter 1,$(DEBUG)),--debug run,--no-debug run --no-debugger) \
+	  --reload --host $(HOST) --port $(PORT)
 
 diff-%: $(VENV)
 	@$(VENV) checks/diff.py $* $(ALL)
@@ -64,7 +70,8 @@ $(VENV):
 	  "Python 3.11 or later is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
 	  "This Python has no venv module; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv --clear .venv
+	@$(PYTHON) -m venv --clear .venv 2>/dev/null || { echo >&2 \
+	  "Could not create .venv; is there room, and may you write here?"; exit 1; }
 
 .venv/requirements.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
 	@echo "Installing $* into .venv ..."
@@ -78,7 +85,8 @@ define check_address
 import socket, sys
 host, port = sys.argv[1:]
 try:
-    socket.create_server((host, int(port))).close()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, int(port)), family=family).close()
 except (OSError, OverflowError, ValueError) as error:
     sys.exit(f"Cannot serve on {host}:{port} ({error}); choose another port with PORT=8000")
 endef

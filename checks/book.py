@@ -1,5 +1,6 @@
 """The chapters, their files, and what each chapter adds to the one before."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -35,3 +36,13 @@ def changes(chapter: Path) -> dict[str, list[str]]:
         "carried over": [name for name in new if new[name] == old.get(name)],
         "left behind": [name for name in old if name not in new],
     }
+
+
+def traps() -> dict[str, Path]:
+    """Return, by its test's name, the file where a trap is pinned first, relative to ROOT."""
+    found: dict[str, Path] = {}
+    tests = [path for chapter in CHAPTERS for path in sorted(chapter.glob("tests/test_*.py"))]
+    for path in [*tests, ROOT / "checks/test_browser.py"]:
+        for name in re.findall(r"def (test_trap_\w+)", path.read_text(encoding="utf-8")):
+            found.setdefault(name, path.relative_to(ROOT))
+    return found

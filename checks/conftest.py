@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from book import ROOT
+from book import NOT_OURS, ROOT
 from servers import free_port, process
 
 BROWSERS = [
@@ -38,7 +38,7 @@ def missing(what: str) -> NoReturn:
 def clone(tmp_path: Path) -> Path:
     """A copy of the project, without its .venv, in a folder that is hard on careless scripts."""
     folder = tmp_path / "a b 中文"
-    not_in_git = shutil.ignore_patterns(".git", ".venv", "node_modules", "instance", ".*_cache")
+    not_in_git = shutil.ignore_patterns(".git", ".venv", *NOT_OURS)
     shutil.copytree(ROOT, folder, ignore=not_in_git)
     return folder
 
@@ -63,17 +63,21 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 @pytest.fixture
 def vite() -> Iterator[Serve]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
-    npm = shutil.which("npm") or missing("npm")
+    npm, node = (shutil.which(name) or missing(name) for name in ("npm", "node"))
+    version = subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")
+    if tuple(map(int, version[:2])) < (20, 19):
+        missing("Node 20.19 or later")
     folder = ROOT / "02_cors/frontend"
     installed = folder / "node_modules/.package-lock.json"
     lock = folder / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([npm, "ci"], cwd=folder, check=True)
+    outdated = not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime
+    if outdated and subprocess.run([npm, "ci"], cwd=folder, timeout=300).returncode:
+        missing("network for npm ci")
     with ExitStack() as servers:
 
         def vite(flask_port: int, *options: str) -> int:
             port = free_port()
-            command = ["node", "node_modules/vite/bin/vite.js", "--port", str(port), *options]
+            command = [node, "node_modules/vite/bin/vite.js", "--port", str(port), *options]
             env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
             servers.enter_context(process(command, folder, port, env=env))
             return port

@@ -21,7 +21,8 @@ def main(number: str, everything: str = "") -> None:
     colour = "--color=always" if sys.stdout.isatty() else "--color=never"
     for name in sorted(code, key=lambda name: name.startswith("tests/")):
         old = f"{before.name}/{name}" if before and name in changed["changed"] else "/dev/null"
-        command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour, "--"]
+        command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
+        command += ["--src-prefix=a/", "--dst-prefix=b/", "--"]
         subprocess.run([*command, old, f"{chapter.name}/{name}"], cwd=ROOT)
 
 

@@ -28,7 +28,7 @@ class Block:
 
 
 def tokens(page: Path) -> list[Token]:
-    return MarkdownIt("commonmark").enable("table").parse(page.read_text())
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
 
 
 def blocks(page: Path) -> list[Block]:
@@ -50,7 +50,7 @@ def blocks(page: Path) -> list[Block]:
 def section(page: Path, title: str) -> list[tuple[int, str]]:
     """Return the numbered lines between the heading *title* and the next one of its level."""
     lines, inside, fenced = [], False, False
-    for number, line in enumerate(page.read_text().splitlines(), 1):
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         fenced ^= line.startswith("```")
         if line.startswith("## ") and not fenced:
             inside = line == f"## {title}"

@@ -18,14 +18,14 @@ def process(
         try:
             for _ in range(600):
                 if server.poll() is not None:
-                    raise RuntimeError(f"{command} ended with status {server.returncode}")
+                    raise ChildProcessError(f"{command} ended with {server.returncode}")
                 try:
                     socket.create_connection(("localhost", port), timeout=1).close()
                     break
                 except OSError:
                     time.sleep(0.05)
             else:
-                raise RuntimeError(f"{command} does not listen on port {port}")
+                raise ChildProcessError(f"{command} does not listen on port {port}")
             yield server
         finally:
             server.terminate()

@@ -103,7 +103,7 @@ def test_an_uploaded_page_is_a_download(serve: Serve, page: Page, name: str) -> 
 def test_a_page_that_was_in_the_folder_before_runs_nothing(
     serve: Serve, page: Page, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / name).write_text(PAGES[name])
+    (tmp_path / name).write_text(PAGES[name], encoding="utf-8")
     plain = SharedDataMiddleware(NotFound(), {"/uploads": str(tmp_path)})  # as in the article
     with served(plain) as port:
         page.goto(f"http://127.0.0.1:{port}/uploads/{name}")

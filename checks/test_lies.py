@@ -64,12 +64,16 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_lie_is_found(lie: str, clone: Path) -> None:
     check, (file, truth, lie_told), message = LIES[lie]
-    text = (clone / file).read_text()
+    text = (clone / file).read_text(encoding="utf-8")
     assert truth in text
-    (clone / file).write_text(text.replace(truth, lie_told, 1))
+    (clone / file).write_text(text.replace(truth, lie_told, 1), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", check]
     done = subprocess.run(
-        [*command, "test_text.py"], cwd=clone / "checks", capture_output=True, text=True
+        [*command, "test_text.py"],
+        cwd=clone / "checks",
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 1
     assert re.search(message, done.stdout), done.stdout

@@ -46,7 +46,9 @@ def test_make_alone_lists_commands_and_chapters() -> None:
         assert word in said
 
 
-@pytest.mark.parametrize("goal", ["run-99", "test-9", "diff-error", "run-"])
+@pytest.mark.parametrize(
+    "goal", ["run-99", "test-9", "diff-error", "run-", "run-01-02", "test-x-01"]
+)
 def test_a_chapter_that_is_not_there(goal: str) -> None:
     said = make(ROOT, goal).stderr
     assert len(said.splitlines()) == 1
@@ -58,6 +60,11 @@ def test_a_port_in_use() -> None:
         port = taken.getsockname()[1]
         said = fails_with_one_line(make(ROOT, "run-01", f"PORT={port}"))
     assert str(port) in said and "PORT=" in said
+
+
+def test_an_address_that_is_none() -> None:
+    for wrong in ("PORT=abc", "PORT=", "PORT=99999", "HOST=256.0.0.1"):
+        assert "Cannot serve on" in fails_with_one_line(make(ROOT, "run-01", wrong))
 
 
 def test_a_python_that_is_too_old(clone: Path) -> None:
@@ -79,13 +86,22 @@ def test_no_network_at_first_setup(clone: Path) -> None:
 
 def test_setup_runs_once_and_again_when_the_lock_changes(clone: Path) -> None:
     lock = clone / "requirements.txt"
-    lock.write_text("# nothing to install\n")
+    lock.write_text("# nothing to install\n", encoding="utf-8")
     installing = "Installing requirements.txt into .venv ...\n"
     assert make(clone, ".venv/requirements.txt").stdout == installing
     assert installing not in make(clone, ".venv/requirements.txt").stdout
     later = lock.stat().st_mtime + 60
     os.utime(lock, (later, later))
     assert make(clone, ".venv/requirements.txt").stdout == installing
+
+
+def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
+    (clone / "requirements.txt").write_text("# nothing to install\n", encoding="utf-8")
+    make(clone, ".venv/requirements.txt")
+    (clone / ".venv/bin/python").unlink()
+    (clone / ".venv/bin/python").symlink_to("nowhere")
+    assert "Installing" in make(clone, ".venv/requirements.txt").stdout
+    assert (clone / ".venv/requirements.txt").exists()
 
 
 def test_run_serves_the_page_until_interrupted(clone: Path) -> None:
@@ -113,7 +129,9 @@ def test_diff_names_the_files_and_shows_the_code_with_tests_last() -> None:
 
 def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    (clone / "01_static_files/tests/test_uploads.py").write_text("def test_it():\n    assert 0\n")
+    (clone / "01_static_files/tests/test_uploads.py").write_text(
+        "def test_it():\n    assert 0\n", encoding="utf-8"
+    )
     done = make(clone, "test-01")
     assert done.returncode != 0
     assert done.stdout.splitlines()[-1] == "total: 0 passed, 1 failed"
@@ -121,7 +139,7 @@ def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
 
 def test_clean_removes_what_make_created(clone: Path) -> None:
     for made in (".venv", "01_static_files/instance", "03_error_codes/__pycache__"):
-        (clone / made).mkdir(parents=True)
+        (clone / made).mkdir(parents=True, exist_ok=True)
     before = sorted(ROOT.glob("0*/*.py"))
     assert make(clone, "clean").returncode == 0
     assert not [p for p in clone.rglob("*") if p.name in (".venv", "instance", "__pycache__")]

@@ -8,23 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from book import CHAPTERS, ROOT, changes
+from book import ROOT, traps
 
-WITHOUT_FIX = tomllib.loads(Path(__file__).with_name("traps.toml").read_text())
-
-
-def traps() -> dict[str, Path]:
-    """Return the test file of every trap, by the test's name, from the chapter that has it new."""
-    found = {}
-    new = [chapter / name for chapter in CHAPTERS for name in changes(chapter)["new"]]
-    for path in [*new, ROOT / "checks/test_browser.py"]:
-        if path.name.startswith("test_"):
-            for name in re.findall(r"def test_trap_(\w+)", path.read_text()):
-                found[name] = path.relative_to(ROOT)
-    return found
+WITHOUT_FIX = tomllib.loads(Path(__file__).with_name("traps.toml").read_text(encoding="utf-8"))
 
 
-TRAPS = traps()
+TRAPS = {name.removeprefix("test_trap_"): path for name, path in traps().items()}
 
 
 def test_every_trap_is_in_the_list() -> None:
@@ -36,16 +25,18 @@ def test_without_its_fix_the_trap_is_open(name: str, clone: Path) -> None:
     folder, tests = TRAPS[name].parts[0], Path(*TRAPS[name].parts[1:])
     file, fix, wrong = WITHOUT_FIX[name].values()
     path = clone / folder / file
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
     assert source.count(fix) == 1, f"{folder}/{file}: not once there: {fix}"
-    path.write_text(source.replace(fix, wrong))
+    path.write_text(source.replace(fix, wrong), encoding="utf-8")
     modules = ROOT / "02_cors/frontend/node_modules"
     if modules.exists():
         (clone / "02_cors/frontend/node_modules").symlink_to(modules)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += [str(tests), "-k", f"test_trap_{name}"]
-    done = subprocess.run(command, cwd=clone / folder, capture_output=True, text=True)
-    if "skipped" in done.stdout:
+    done = subprocess.run(command, cwd=clone / folder, capture_output=True, text=True, timeout=300)
+    said = done.stdout + done.stderr
+    if "skipped" in said:
         pytest.skip(f"{TRAPS[name]} skips test_trap_{name}")
-    failed = re.search(r"\d+ failed|cannot import name", done.stdout + done.stderr)
+    assert "ChildProcessError" not in said and "REQUIRE_BROWSER" not in said, said
+    failed = re.search(r"\d+ failed|cannot import name", said)
     assert failed, f"{TRAPS[name]}: test_trap_{name} passes with {wrong!r}"

@@ -41,9 +41,9 @@ def test_the_technique_works_in_another_app(chapter: Path, tmp_path: Path) -> No
     assert named, f"{page.relative_to(ROOT)}: {title!r} names no file to copy"
     for name in named:
         shutil.copy(chapter / name, tmp_path)
-    (tmp_path / "app.py").write_text(block.text)
+    (tmp_path / "app.py").write_text(block.text, encoding="utf-8")
     probe = PROBES[chapter.name[:2]].replace("\n        ", "\n")
     script = f"from app import app\nclient = app.test_client()\n{probe}"
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{block}: copied with {named}, it fails:\n{done.stderr}"

@@ -45,7 +45,9 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
                 text = ""
                 for command in re.findall(r"^\$ ((?:.*\\\n)*.*)\n", block.text, re.MULTILINE):
                     shell = ["bash", "-c", command.replace(own, f":{port}")]
-                    done = subprocess.run(shell, cwd=folder, env=env, capture_output=True)
+                    done = subprocess.run(
+                        shell, cwd=folder, env=env, capture_output=True, timeout=60
+                    )
                     said = (done.stdout + done.stderr).decode().replace("\r", "")
                     said = said.replace(f":{port}", own)
                     for pattern, stable in VARYING.items():
@@ -58,12 +60,12 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
 def rewrite(chapter: Path) -> None:
     """Put the true output into the console blocks of the chapter's README."""
     page = chapter / "README.md"
-    lines = page.read_text().splitlines(keepends=True)
+    lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     for block, true in reversed(list(rerun(chapter))):
         if block.text != true:
             print(f"{block}: rewritten")
             lines[block.line : block.line + block.text.count("\n")] = [true]
-    page.write_text("".join(lines))
+    page.write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
