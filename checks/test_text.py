@@ -212,9 +212,11 @@ def test_every_make_command_exists(page: Path) -> None:
 def test_every_version_named_is_the_locks(page: Path) -> None:
     text = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
     lock = dict(re.findall(r"^(\S+)==(\S+)", text, re.MULTILINE))
-    for place, line in lines(page):
+    for token in tokens(page):
         # "since Werkzeug 1.2.3" tells of the past; a bare "Werkzeug 1.2.3" is what is used here.
-        for past, name, version in re.findall(r"(in |since )?\b([\w-]+) (\d+\.\d+\.\d+)", line):
-            if name.lower() in lock and not past:
+        said = re.findall(r"(in\s|since\s)?\b([\w-]+)\s(\d+\.\d+\.\d+)", token.content)
+        for past, name, version in said if token.type == "inline" else []:
+            if name.lower() in lock and not past.strip():
+                place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
                 true = lock[name.lower()]
                 assert version == true, f"{place}: says {name} {version}; the lock has {true}"
