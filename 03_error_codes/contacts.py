@@ -23,8 +23,8 @@ class AddressBook:
 
 
 def book() -> AddressBook:
-    this_apps: AddressBook = current_app.extensions["contacts"]
-    return this_apps
+    contacts: AddressBook = current_app.extensions["contacts"]
+    return contacts
 
 
 def find(user_id: int) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def delete_user(user_id: int) -> dict[str, Any]:
 @bp.post("/users/<int:user_id>/block")
 def block_user(user_id: int) -> dict[str, Any]:
     user = find(user_id)
-    with book().lock:  # of two requests at once, one is the second
+    with book().lock:  # else two requests at once both find it unblocked
         if user["blocked"]:
             raise ApiException(errors.illegal_state, "This contact is blocked already.")
         user["blocked"] = True

@@ -1,8 +1,8 @@
 """CORS: which other origins may read this app's answers (https://fetch.spec.whatwg.org).
 
 Settings: ``CORS_ORIGINS``, a list of origins, or ``"*"`` for a public API without cookies
-(default ``["http://localhost:5173"]``); ``CORS_CREDENTIALS``, whether requests from these
-origins may carry cookies (default false).
+(default ``["http://localhost:5173"]``); ``CORS_CREDENTIALS``, whether these origins may also
+read answers to requests with cookies (default false).
 """
 
 import re

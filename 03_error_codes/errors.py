@@ -42,8 +42,9 @@ class ApiException(Exception):
     """An *error* of the catalogue as the answer; *real_message* replaces its message."""
 
     def __init__(self, error: Error, real_message: str | None = None) -> None:
-        super().__init__(error.message if real_message is None else real_message)
-        self.code, self.message, self.status = error.code, str(self), error.status
+        message = error.message if real_message is None else real_message
+        super().__init__(message)
+        self.code, self.message, self.status = error.code, message, error.status
 
     def to_result(self) -> ApiResult:
         return ApiResult({"r": self.code, "msg": self.message}, self.status)

@@ -3,7 +3,7 @@
 //   data-json='{"a": 1}'                     a JSON body
 //   data-file="a.txt" data-content="hello"   a file to upload, as field "file"
 // <input type="file" data-upload="POST /uploads"> sends the file that is chosen.
-const page = document.querySelector("#answer");
+const output = document.querySelector("#answer");
 
 async function show(send, json, file) {
   const [method, url] = send.split(" ");
@@ -18,19 +18,19 @@ async function show(send, json, file) {
   }
   const body = json ?? file?.name;
   const sent = body ? `${send}\n${body}\n\n` : `${send}\n\n`;
-  page.textContent = sent;
+  output.textContent = sent;
   try {
     const answer = await fetch(url, request);
     const headers = [...answer.headers].map(([name, value]) => `${name}: ${value}\n`);
     const status = `${answer.status} ${answer.statusText}`;
-    page.replaceChildren(`${sent}${status}\n${headers.join("")}\n${await answer.text()}`);
+    output.replaceChildren(`${sent}${status}\n${headers.join("")}\n${await answer.text()}`);
     if (answer.headers.has("Location")) {
       const link = document.createElement("a");
       link.href = link.textContent = answer.headers.get("Location");
-      page.append("\nOpen ", link);
+      output.append("\nOpen ", link);
     }
   } catch (error) {
-    page.replaceChildren(`${sent}No answer that this page may read (${error}).
+    output.replaceChildren(`${sent}No answer that this page may read (${error}).
 The browser's console (F12) says why.`);
   }
 }
