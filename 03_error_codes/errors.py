@@ -57,7 +57,7 @@ class ApiFlask(Flask):
         if isinstance(rv, dict):
             rv = ApiResult(rv)
         elif isinstance(rv, tuple) and rv and isinstance(rv[0], dict):
-            status = rv[1] if len(rv) > 1 and isinstance(rv[1], int) else 200
+            status = super().make_response(("", *rv[1:])).status_code
             rv = (ApiResult(rv[0], status), *rv[1:])
         return super().make_response(rv)
 

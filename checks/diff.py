@@ -10,6 +10,8 @@ def main(number: str, everything: str = "") -> None:
     [index] = [i for i, path in enumerate(CHAPTERS) if path.name.startswith(f"{number}_")]
     chapter, before = CHAPTERS[index], CHAPTERS[index - 1] if index else None
     changed = changes(chapter)
+    if everything:
+        changed["changed" if before else "new"].append("README.md")
     for kind, names in changed.items():
         print(f"{kind + ':':14}{', '.join(names) or '-'}")
     print(flush=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.serving import make_server
 
+from book import ROOT
 from conftest import Serve
+from servers import free_port, process
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -205,6 +208,41 @@ def test_trap_vite_hides_a_missing_cors_header(serve: Serve, vite: Serve, page: 
     with_vites_own = f"http://localhost:{vite(flask, '--cors')}/j/echo/"
     assert fetch(page, with_vites_own)["status"] == 200
     assert "TypeError" in str(fetch(page, f"http://localhost:{vite(flask)}/j/echo/"))
+
+
+# A server that dies in the middle of an answer, as a development server does at every reload.
+STREAM = """
+import sys
+from threading import Event
+from flask import Flask
+
+app = Flask("stream")
+
+@app.get("/j/events")
+def events():
+    def forever():
+        yield "data: hello\\n\\n"
+        Event().wait()
+    return forever(), {"Content-Type": "text/event-stream"}
+
+app.run(port=int(sys.argv[1]))
+"""
+
+
+def test_trap_an_event_stream_outlives_its_server(vite: Serve, page: Page) -> None:
+    flask = free_port()
+    with process([sys.executable, "-c", STREAM, str(flask)], ROOT, flask) as server:
+        page.goto(f"http://localhost:{vite(flask)}/")
+        page.evaluate(
+            """() => new Promise(resolve => {
+                window.source = new EventSource("/j/events");
+                source.onerror = () => (window.lost = true);
+                source.onmessage = resolve;
+            })"""
+        )
+        server.kill()
+    page.wait_for_function("window.lost")  # noticed, and not before the server died
+    page.wait_for_function("source.readyState === EventSource.CLOSED")  # a 502: no further try
 
 
 # Chapter 03

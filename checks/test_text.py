@@ -64,7 +64,9 @@ def nearest(part: str, source: list[str], name: str) -> str:
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.file], ids=str)
 def test_excerpt_is_in_the_file_that_it_names(block: Block) -> None:
-    source = (block.page.parent / block.file).read_text(encoding="utf-8").splitlines()
+    path = block.page.parent / block.file
+    assert path.exists(), f"{block}: there is no {block.file}"
+    source = path.read_text(encoding="utf-8").splitlines()
     position: int | None = 0
     for part in re.split(r"^ *(?:#|//|<!--) \.\.\.(?: -->)?\n", block.text, flags=re.MULTILINE):
         position = find(part, source, position or 0)
@@ -82,6 +84,24 @@ def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
         assert block.file or executed, f"{block}: names no file and is not executed"
     else:
         assert block.language in ("console", "sh"), f"{block}: a block in {block.language!r}"
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=str)
+def test_shell_commands_name_what_is_there(block: Block) -> None:
+    folder = ROOT
+    for line in block.text.splitlines():
+        known = re.match(
+            r"(?:\w+=\S+ )?(?:make \S+|cd (?P<cd>\S+)|npm install|npm run (?P<script>\S+)|pytest"
+            r"|pip install -r (?P<file>\S+) pytest|python -m venv \.venv|\. \.venv/bin/activate"
+            r"|flask run --port 81\d\d)(?: +#.*)?$",
+            line,
+        )
+        assert known, f"{block}: no command of this book: {line}"
+        folder = folder / (known["cd"] or "")
+        assert (folder / (known["file"] or "")).exists(), f"{block}: not there: {line}"
+        if known["script"]:
+            scripts = json.loads((folder / "package.json").read_text(encoding="utf-8"))["scripts"]
+            assert known["script"] in scripts, f"{block}: not in package.json: {line}"
 
 
 @each_chapter
@@ -107,8 +127,18 @@ def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
 
 @each_chapter
 def test_headings_are_those_of_every_chapter(chapter: Path) -> None:
-    found = [line[3:] for _, line in lines(chapter / "README.md") if line.startswith("## ")]
-    assert found == HEADINGS, f"{chapter.name}/README.md"
+    page = chapter / "README.md"
+    found = [(place, line[3:]) for place, line in lines(page) if line.startswith("## ")]
+    for (place, heading), true in zip(found, HEADINGS, strict=False):
+        assert heading == true, f"{place}: says {heading!r}, true is {true!r}"
+    assert len(found) == len(HEADINGS), f"{page.relative_to(ROOT)}: {HEADINGS} are the headings"
+
+
+@each_chapter
+def test_a_chapter_names_no_port_but_its_own(chapter: Path) -> None:
+    for place, line in lines(chapter / "README.md"):
+        for port in re.findall(r":(81\d\d)\b", line):
+            assert port == f"81{chapter.name[:2]}", f"{place}: says port {port}"
 
 
 @each_chapter
@@ -141,6 +171,7 @@ def test_tables_of_codes_equal_the_catalogue(page: Path) -> None:
     if codes:
         show = "import json, errors; print(json.dumps(errors.CATALOGUE))"
         true = json.loads(subprocess.check_output([sys.executable, "-c", show], cwd=page.parent))
+        assert len(codes) == len(true), f"{page.relative_to(ROOT)}:{codes[0][0]}: not all codes"
         for (number, cells), entry in zip(codes, true, strict=True):
             place = f"{page.relative_to(ROOT)}:{number}"
             assert cells == [str(field) for field in entry], f"{place}: true is {entry}"
@@ -167,6 +198,7 @@ def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
         above = [story[i - 1] for i, line in enumerate(story) if re.match(r"```\w", line)]
         assert above, f"{place}: shows no code"
         assert set(above) <= {"Wrong:", "Seen:", "Right:"}, f"{place}: does not say what code it is"
+        assert {"Wrong:", "Seen:"} & set(above), f"{place}: does not show what goes wrong"
         assert names, f"{place}: names no test"
         for name, file in names.items():
             source = (chapter / file).read_text(encoding="utf-8")
@@ -212,11 +244,15 @@ def test_every_make_command_exists(page: Path) -> None:
 def test_every_version_named_is_the_locks(page: Path) -> None:
     text = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
     lock = dict(re.findall(r"^(\S+)==(\S+)", text, re.MULTILINE))
+    history = {number for number, _ in section(page, "Then and now")}
     for token in tokens(page):
         # "since Werkzeug 1.2.3" tells of the past; a bare "Werkzeug 1.2.3" is what is used here.
-        said = re.findall(r"(in\s|since\s)?\b([\w-]+)\s(\d+\.\d+\.\d+)", token.content)
-        for past, name, version in said if token.type == "inline" else []:
-            if name.lower() in lock and not past.strip():
-                place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
-                true = lock[name.lower()]
-                assert version == true, f"{place}: says {name} {version}; the lock has {true}"
+        number = token.map[0] + 1 if token.map else 0
+        if token.type != "inline" or number in history:
+            continue
+        named = r"((?:for|in|since)\s)?\b([A-Za-z][\w-]*)(?:\s|==)(\d+\.[\d.]*\d)"
+        for past, name, version in re.findall(named, token.content):
+            true = lock.get(name.lower(), version)
+            place = f"{page.relative_to(ROOT)}:{number}"
+            same = past or f"{true}.".startswith(f"{version}.")
+            assert same, f"{place}: says {name} {version}; the lock has {true}"

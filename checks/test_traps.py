@@ -31,12 +31,12 @@ def test_without_its_fix_the_trap_is_open(name: str, clone: Path) -> None:
     modules = ROOT / "02_cors/frontend/node_modules"
     if modules.exists():
         (clone / "02_cors/frontend/node_modules").symlink_to(modules)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
     command += [str(tests), "-k", f"test_trap_{name}"]
     done = subprocess.run(command, cwd=clone / folder, capture_output=True, text=True, timeout=300)
     said = done.stdout + done.stderr
-    if "skipped" in said:
-        pytest.skip(f"{TRAPS[name]} skips test_trap_{name}")
+    if reason := re.search(r"Skipped: (there is no .*)|SKIPPED .*: (there is no .*)", said):
+        pytest.skip(reason[0])
     assert "ChildProcessError" not in said and "REQUIRE_BROWSER" not in said, said
     failed = re.search(r"\d+ failed|cannot import name", said)
     assert failed, f"{TRAPS[name]}: test_trap_{name} passes with {wrong!r}"

@@ -1,7 +1,9 @@
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Response, abort, make_response
@@ -44,9 +46,10 @@ def test_a_dict_in_a_tuple_gets_r_0_and_keeps_status_and_headers(client: FlaskCl
     assert answer.location == "/made"
 
 
-def test_a_dict_with_the_status_of_an_error_is_no_success(client: FlaskClient) -> None:
-    client.application.add_url_rule("/busy", view_func=lambda: ({"error": "slow down"}, 429))
-    assert result(client.get("/busy")) == (429, {"r": 429, "error": "slow down"})
+@pytest.mark.parametrize("status", [429, "429 SLOW DOWN", HTTPStatus.TOO_MANY_REQUESTS])
+def test_a_dict_with_the_status_of_an_error_is_no_success(client: FlaskClient, status: Any) -> None:
+    client.application.add_url_rule("/busy", view_func=lambda: ({"error": "wait"}, status))
+    assert result(client.get("/busy")) == (429, {"r": 429, "error": "wait"})
 
 
 def test_what_is_no_dict_stays_as_it_is(client: FlaskClient) -> None:
@@ -210,9 +213,12 @@ def test_trap_exceptions_have_no_message(
 
 
 def test_trap_status_400_blames_the_client_for_a_bug(client: FlaskClient) -> None:
-    article = (1000, "unknown_error", 400)
-    assert errors.unknown_error[:3] == (1000, "unknown_error", 500) != article
-    assert client.get("/j/boom").status_code == 500
+    article = errors.unknown_error._replace(status=400)
+    wrong = ApiFlask("wrong")
+    wrong.add_url_rule("/j/boom", view_func=lambda: str(1 / 0))
+    wrong.register_error_handler(500, lambda error: ApiException(article).to_result())
+    assert wrong.test_client().get("/j/boom").status_code == 400
+    assert client.get("/j/boom").status_code == errors.unknown_error.status == 500
 
 
 def test_trap_two_handlers_two_shapes(client: FlaskClient) -> None:
