@@ -22,7 +22,7 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
 
 help:
 	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
-	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: its page too)"
+	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: its pages too)"
 	@echo "make test-NN      run the tests of chapter NN"
 	@echo "make test         run the tests of every chapter and of the book itself"
 	@echo "make lint         ruff and mypy"
@@ -81,6 +81,7 @@ $(VENV):
 
 .venv/requirements-dev.txt: .venv/requirements.txt
 
+# Flask's own message for a port in use does not say how to choose another.
 define check_address
 import socket, sys
 host, port = sys.argv[1:]
