@@ -33,6 +33,7 @@ async function show(send, json, file) {
     output.replaceChildren(`${sent}No answer that this page may read (${error}).
 The browser's console (F12) says why.`);
   }
+  output.scrollIntoView({ block: "nearest" });
 }
 
 document.addEventListener("click", ({ target: { dataset } }) => {
