@@ -31,6 +31,8 @@ HEADERS = {
 
 
 class Uploads(SharedDataMiddleware):
+    """Serves *folder* in front of the WSGI app *app*, fit for files from strangers."""
+
     def __init__(self, app: Any, folder: Path, headers: dict[str, str]) -> None:
         super().__init__(NotFound(), {"/uploads": str(folder)}, cache_timeout=YEAR)
         self.flask, self.headers = app, HEADERS | headers

@@ -14,6 +14,7 @@ from playwright.sync_api import Error, Page, expect
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
 
 from book import ROOT
 from conftest import Serve
@@ -169,6 +170,25 @@ def test_a_cookie_comes_back_only_with_credentials_allowed(serve: Serve, page: P
     page.goto(here)
     assert "TypeError" in str(fetch(page, f"{without}/j/echo/", credentials="include"))
     assert '"cookies":[]' in str(fetch(page, f"{without}/j/echo/", credentials="omit"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Origin", "*")],
+        [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Credentials", "true")],
+    ],
+    ids=["two values", "star with credentials"],
+)
+def test_the_browser_refuses_headers_that_contradict(
+    serve: Serve, page: Page, headers: list[tuple[str, str]]
+) -> None:
+    page.goto(f"http://localhost:{serve('02')}/")
+    with served(Response("read", headers=headers)) as port:
+        answer = fetch(page, f"http://localhost:{port}/", credentials="include")
+        assert "TypeError" in str(answer.get("error"))
+    with served(Response("read", headers=headers[:1])) as port:
+        assert fetch(page, f"http://localhost:{port}/")["body"] == "read"
 
 
 def test_trap_no_cookie_travels_between_two_sites(serve: Serve, page: Page) -> None:

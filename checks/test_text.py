@@ -15,7 +15,7 @@ import pytest
 import transcripts
 from book import CHAPTERS, ROOT, changes, traps
 from conftest import missing
-from pages import PAGES, Block, blocks, declared, section, table, tokens
+from pages import PAGES, Block, blocks, declared, headings, section, sections, table, tokens
 
 EXCERPTS = ("python", "html", "js", "ini", "nginx")
 HEADINGS = [
@@ -128,8 +128,9 @@ def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
 @each_chapter
 def test_headings_are_those_of_every_chapter(chapter: Path) -> None:
     page = chapter / "README.md"
-    found = [(place, line[3:]) for place, line in lines(page) if line.startswith("## ")]
-    for (place, heading), true in zip(found, HEADINGS, strict=False):
+    found = sections(page)
+    for (line, heading), true in zip(found, HEADINGS, strict=False):
+        place = f"{page.relative_to(ROOT)}:{line}"
         assert heading == true, f"{place}: says {heading!r}, true is {true!r}"
     assert len(found) == len(HEADINGS), f"{page.relative_to(ROOT)}: {HEADINGS} are the headings"
 
@@ -225,7 +226,7 @@ def test_every_link_inside_the_repository_resolves(page: Path) -> None:
                 place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
                 path = page.parent / name if name else page
                 assert path.exists(), f"{place}: there is no {target}"
-                slugs = [slug(line.lstrip("# ")) for _, line in lines(path)] if anchor else [""]
+                slugs = [slug(text) for _, _, text in headings(path)] if anchor else [""]
                 assert anchor in slugs, f"{place}: {name} has no heading {anchor}"
 
 

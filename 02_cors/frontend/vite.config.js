@@ -10,19 +10,20 @@ function configure(proxy) {
   });
 }
 
+// The Host header stays the one that the browser sent, so Flask's URLs lead back here.
+const flask = { target, changeOrigin: false, configure };
+
 export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
     cors: false, // Vite's own Access-Control-Allow-Origin would hide that Flask sends none
     proxy: {
-      // The Host header stays the one that the browser sent, so Flask's URLs lead back here.
-      "/j": { target, changeOrigin: false, configure },
-      "/uploads": { target, changeOrigin: false },
-
+      "/j": flask,
+      "/uploads": flask,
       // The same API once more, as the article had it, for comparison.
       "/changed": {
-        target,
+        ...flask,
         changeOrigin: true,
         rewrite: (path) => path.replace("/changed", ""),
       },
