@@ -93,11 +93,13 @@ def init_app(app: Flask) -> None:
     if not isinstance(headers, dict):
         raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
     try:
-        folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER") or "uploads")
+        folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER", "uploads"))
+        if Path(app.instance_path).resolve().is_relative_to(folder.resolve()):
+            raise ValueError("the instance folder, with its secrets, would be served")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"UPLOAD_FOLDER cannot be written to: {error}") from error
+        raise ValueError(f"UPLOAD_FOLDER cannot be used: {error}") from error
     app.config["UPLOAD_FOLDER"] = folder
     app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)

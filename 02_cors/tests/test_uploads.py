@@ -221,14 +221,17 @@ def test_the_file_is_closed_with_the_answer(app: Flask, client: FlaskClient, met
 # Configuration
 
 
-def test_a_relative_folder_is_in_the_instance_folder_and_an_empty_one_is_the_default(
-    tmp_path: Path,
-) -> None:
-    for setting, folder in {"mine": "mine", "": "uploads"}.items():
-        app = Flask("other", instance_path=str(tmp_path))
-        app.config["UPLOAD_FOLDER"] = setting
-        uploads.init_app(app)
-        assert app.config["UPLOAD_FOLDER"] == tmp_path / folder
+def test_a_relative_folder_is_in_the_instance_folder(tmp_path: Path) -> None:
+    app = Flask("other", instance_path=str(tmp_path))
+    app.config["UPLOAD_FOLDER"] = "mine"
+    uploads.init_app(app)
+    assert app.config["UPLOAD_FOLDER"] == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "mine/.."])
+def test_the_instance_folder_itself_is_never_served(folder: str) -> None:
+    with pytest.raises(ValueError, match="UPLOAD_FOLDER cannot be used: the instance folder"):
+        create_app({"UPLOAD_FOLDER": folder})
 
 
 @pytest.mark.parametrize("setting", ["UPLOAD_FOLDER", "UPLOAD_HEADERS", "MAX_CONTENT_LENGTH"])
