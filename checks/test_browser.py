@@ -159,7 +159,7 @@ def test_an_allowed_origin_reads_writes_and_sees_errors(serve: Serve, page: Page
         "body": '{"a": 1}',
         "headers": {"Content-Type": "application/json"},
     }
-    assert '"json":{"a":1}' in str(fetch(page, f"{there}/j/echo/", **json_put)["body"])
+    assert r'"body":"{\"a\": 1}"' in str(fetch(page, f"{there}/j/echo/", **json_put)["body"])
     assert fetch(page, f"{there}/j/nowhere")["status"] == 404
     assert "TypeError" in str(fetch(page, f"{there}/j/nowhere", **json_put)["error"])
 
