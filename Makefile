@@ -22,7 +22,7 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
 
 help:
 	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
-	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: its pages too)"
+	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: with tests and pages)"
 	@echo "make test-NN      run the tests of chapter NN"
 	@echo "make test         run the tests of every chapter and of the book itself"
 	@echo "make lint         ruff and mypy"

@@ -17,11 +17,11 @@ def main(number: str, everything: str = "") -> None:
     print(flush=True)
 
     def shown(name: str) -> bool:
-        return bool(everything) or not name.endswith((".html", ".css", ".md", "-lock.json"))
+        quiet = name.startswith("tests/") or name.endswith((".html", ".css", ".md", "-lock.json"))
+        return bool(everything) or not quiet
 
-    code = [name for name in [*changed["changed"], *changed["new"]] if shown(name)]
     colour = "--color=always" if sys.stdout.isatty() else "--color=never"
-    for name in sorted(code, key=lambda name: name.startswith("tests/")):
+    for name in filter(shown, [*changed["changed"], *changed["new"]]):
         old = f"{before.name}/{name}" if before and name in changed["changed"] else "/dev/null"
         command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
         command += ["--src-prefix=a/", "--dst-prefix=b/", "--"]

@@ -88,7 +88,7 @@ STRANGERS = [
 def test_unknown_origin_gets_no_cors_headers(client: FlaskClient, origin: str) -> None:
     for answer in (ask(client, origin), ask(client, origin, "/boom"), preflight(client, origin)):
         assert cors_headers(answer) == []
-        assert answer.headers["Vary"] == "Origin"
+        assert "Origin" in answer.vary
 
 
 def test_files_can_be_read_from_any_origin(client: FlaskClient) -> None:

@@ -1,0 +1,79 @@
+"""The address book of the account: views that succeed, and one for each way to fail."""
+
+from threading import Lock
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+
+import errors
+from exceptions import Success
+
+bp = Blueprint("contacts", __name__, url_prefix="/j")
+
+
+class AddressBook:
+    """Contacts in memory; a real one would sit in a database."""
+
+    def __init__(self) -> None:
+        names = ["Ada", "Grace", "林"]
+        self.users = {
+            n: {"id": n, "name": name, "blocked": False} for n, name in enumerate(names, 1)
+        }
+        self.lock = Lock()
+
+
+def book() -> AddressBook:
+    contacts: AddressBook = current_app.extensions["contacts"]
+    return contacts
+
+
+def find(user_id: int) -> dict[str, Any]:
+    user = book().users.get(user_id)
+    if user is None:
+        raise errors.NotFound()
+    return user
+
+
+@bp.get("/users")
+def list_users() -> Success:
+    return Success(users=list(book().users.values()))
+
+
+@bp.get("/users/<int:user_id>")
+def show_user(user_id: int) -> Success:
+    return Success(user=find(user_id))
+
+
+@bp.delete("/users/<int:user_id>")
+def delete_user(user_id: int) -> Success:
+    raise errors.UnimplementedError("Contacts are deleted on the phone.")
+
+
+@bp.post("/users/<int:user_id>/block")
+def block_user(user_id: int) -> Success:
+    user = find(user_id)
+    with book().lock:  # else two requests at once both find it unblocked
+        if user["blocked"]:
+            raise errors.IllegalState("This contact is blocked already.")
+        user["blocked"] = True
+    return Success(user=user)
+
+
+@bp.get("/settings")
+def settings() -> Success:
+    raise errors.AccessForbidden()
+
+
+@bp.get("/boom")
+def boom() -> Success:
+    return Success(share=1 / 0)
+
+
+@bp.get("/errors")
+def catalogue() -> Success:
+    return Success(errors=errors.catalogue())
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["contacts"] = AddressBook()
+    app.register_blueprint(bp)

@@ -1,0 +1,361 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response, abort, got_request_exception, make_response, request
+from flask.testing import FlaskClient
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.debug import DebuggedApplication
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    RequestedRangeNotSatisfiable,
+    TooManyRequests,
+    Unauthorized,
+    default_exceptions,
+)
+from werkzeug.test import TestResponse
+
+import errors
+from app import create_app
+from exceptions import ApiException
+
+HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+JSON = {"Accept": "application/json"}
+SECRET = "the password is hunter2"
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    app.config["PROPAGATE_EXCEPTIONS"] = False  # a bug is a 500, as in production
+
+    @app.route("/j/bug")
+    @app.route("/bug", endpoint="page_bug")
+    def bug() -> str:
+        raise KeyError(SECRET)
+
+    return app
+
+
+def result(answer: TestResponse) -> tuple[int, int, str]:
+    body = answer.get_json()
+    return answer.status_code, body["error_code"], body["msg"]
+
+
+# HTTP errors under the API's paths
+
+
+@pytest.mark.parametrize("path", ["/j/nope", "/j", "/j/", "/v1", "/v1/client/nope"])
+def test_an_unknown_url_of_the_api_is_1003(client: FlaskClient, path: str) -> None:
+    assert result(client.get(path, headers=HTML))[:2] == (404, 1003)
+
+
+@pytest.mark.parametrize("status", default_exceptions)
+@pytest.mark.parametrize("how", ["raise", "abort"])
+def test_every_http_exception_keeps_its_status(
+    app: Flask, client: FlaskClient, status: int, how: str
+) -> None:
+    @app.get("/j/error")
+    def view() -> str:
+        if how == "abort":
+            abort(status)
+        raise default_exceptions[status]()
+
+    code = {403: 1001, 404: 1003}.get(status, 1007)
+    message = default_exceptions[status].description
+    assert result(client.get("/j/error")) == (status, code, message)
+
+
+def test_what_abort_is_told_is_the_message(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/j/gone", view_func=lambda: abort(410, "It moved to 北京."))
+    assert result(client.get("/j/gone")) == (410, 1007, "It moved to 北京.")
+
+
+def test_a_status_without_a_description_tells_its_name(app: Flask, client: FlaskClient) -> None:
+    class PaymentRequired(HTTPException):
+        code = 402
+
+    @app.get("/j/pay")
+    def view() -> str:
+        raise PaymentRequired
+
+    assert result(client.get("/j/pay")) == (402, 1007, "Payment Required")
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "value"),
+    [
+        (MethodNotAllowed(["GET", "PUT"]), "Allow", "GET, PUT"),
+        (TooManyRequests(retry_after=30), "Retry-After", "30"),
+        (RequestedRangeNotSatisfiable(100), "Content-Range", "bytes */100"),
+        (Unauthorized(www_authenticate=WWWAuthenticate("basic")), "WWW-Authenticate", "Basic"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_headers_that_belong_to_an_error_are_kept(
+    app: Flask, client: FlaskClient, error: HTTPException, name: str, value: str
+) -> None:
+    @app.get("/j/error")
+    def view() -> str:
+        raise error
+
+    answer = client.get("/j/error")
+    assert answer.headers[name] == value
+    assert answer.headers.getlist("Content-Type") == ["application/json"]
+
+
+def test_an_api_exception_passes_as_it_is(client: FlaskClient) -> None:
+    body = {"error_code": 1003, "msg": "not_found", "request": "GET /j/users/9"}
+    assert client.get("/j/users/9").json == body
+
+
+def test_malformed_json_is_an_http_error(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/j/json", view_func=lambda: request.get_json(), methods=["POST"])
+    assert result(client.post("/j/json", data="{", headers=JSON))[:2] == (415, 1007)
+    assert result(client.post("/j/json", data="{", content_type="application/json"))[0] == 400
+
+
+def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
+    for prefixes in (["j"], ["/j/"], [7], "/j"):
+        with pytest.raises(ValueError, match="API_PREFIXES"):
+            create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIXES": prefixes})
+
+
+# Elsewhere
+
+
+@pytest.mark.parametrize("path", ["/nope", "/jay", f"/uploads/{'0' * 64}.txt"])
+def test_elsewhere_a_browser_gets_html_and_who_prefers_json_gets_json(
+    client: FlaskClient, path: str
+) -> None:
+    for headers in (HTML, {}, {"Accept": "*/*"}, {"Accept": "image/png"}):
+        assert client.get(path, headers=headers).mimetype == "text/html"
+    assert result(client.get(path, headers=JSON))[:2] == (404, 1003)
+
+
+# Bugs
+
+
+def test_a_bug_is_999_and_says_nothing_of_itself(client: FlaskClient) -> None:
+    answer = client.get("/j/bug")
+    assert result(answer) == (500, 999, "unknown_error")
+    assert "hunter2" not in answer.text
+
+
+def test_a_bug_outside_the_api_is_a_page_for_a_browser(client: FlaskClient) -> None:
+    answer = client.get("/bug", headers=HTML)
+    assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert "hunter2" not in answer.text
+    assert result(client.get("/bug", headers=JSON)) == (500, 999, "unknown_error")
+
+
+def test_a_bug_is_logged_once_with_its_traceback_and_the_id_of_the_answer(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.get("/j/bug")
+    [record] = caplog.records
+    assert record.exc_info and record.exc_info[0] is KeyError
+    assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"]
+    assert answer.headers["X-Request-ID"] in record.getMessage()
+
+
+def test_a_bug_is_signalled_once(app: Flask, client: FlaskClient) -> None:
+    seen = []
+
+    def receive(sender: Flask, exception: Exception) -> None:
+        seen.append(type(exception))
+
+    with got_request_exception.connected_to(receive, app):
+        client.get("/j/bug")
+    assert seen == [KeyError]
+
+
+def test_in_debug_mode_the_debugger_opens(app: Flask) -> None:
+    app.debug, app.config["PROPAGATE_EXCEPTIONS"] = True, None
+    app.wsgi_app = DebuggedApplication(app.wsgi_app, evalex=True)  # type: ignore[method-assign]
+    assert "Werkzeug Debugger" in app.test_client().get("/j/bug").text
+
+
+# The request's id
+
+
+def test_a_well_formed_id_is_taken_over(client: FlaskClient) -> None:
+    answer = client.get("/j/bug", headers={"X-Request-ID": "proxy-7.A_b"})
+    assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"] == "proxy-7.A_b"
+
+
+def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
+    ids = [client.get(path).headers["X-Request-ID"] for path in ("/", "/", "/j/users", "/nope")]
+    assert len(set(ids)) == 4
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+
+
+def test_what_the_app_logs_carries_the_id(
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/log")
+    def view() -> str:
+        app.logger.warning("%d%% of %s", 90, "the disk")
+        return ""
+
+    client.get("/log", headers={"X-Request-ID": "a1"})
+    app.logger.warning("outside")
+    assert caplog.messages == ["90% of the disk [request a1]", "outside"]
+
+
+# Traps
+
+
+@pytest.fixture
+def article(tmp_path: Path) -> Flask:
+    """The second article's handler, on today's ApiException."""
+    app = Flask("article")
+
+    @app.errorhandler(Exception)
+    def framework_error(e: Exception) -> Any:
+        if isinstance(e, ApiException):
+            return e
+        if isinstance(e, HTTPException):
+            return ApiException(e.description, code=e.code, error_code=1007)
+        if not app.config["DEBUG"]:
+            return ApiException()
+        raise e
+
+    @app.get("/j/bug")
+    def bug() -> str:
+        raise KeyError(SECRET)
+
+    return app
+
+
+def heard(app: Flask, caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
+    """Have *app* meet a bug; return how many records it logged and how many signals it sent."""
+    caplog.clear()
+    signals = []
+
+    def receive(sender: Flask, exception: Exception) -> None:
+        signals.append(exception)
+
+    with got_request_exception.connected_to(receive, app):
+        assert app.test_client().get("/j/bug").get_json()["error_code"] == 999
+    return len(caplog.records), len(signals)
+
+
+def test_trap_a_handler_for_exception_hides_every_bug(
+    app: Flask, article: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert heard(article, caplog) == (0, 0)
+    assert heard(app, caplog) == (1, 1)
+
+
+def test_trap_a_handler_for_exception_keeps_the_debugger_shut(app: Flask) -> None:
+    def opens(app: Flask) -> bool:
+        app.debug, app.config["PROPAGATE_EXCEPTIONS"] = True, None
+        debugged = DebuggedApplication(app.wsgi_app, evalex=True)
+        app.wsgi_app = debugged  # type: ignore[method-assign]
+        return "Werkzeug Debugger" in app.test_client().get("/j/bug").text
+
+    wrong = Flask("wrong")
+    wrong.register_error_handler(Exception, lambda error: ApiException())
+    wrong.add_url_rule("/j/bug", view_func=lambda: str(1 / 0))
+    assert not opens(wrong)
+    assert opens(app)
+
+
+def test_trap_an_exception_raised_again_comes_back_as_a_500(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than binding HTTPException, and no more: the bug returns as InternalServerError."""
+    longer, came = Flask("longer"), []
+
+    @longer.errorhandler(Exception)
+    def handle(error: Exception) -> Any:
+        came.append(type(error))
+        if not isinstance(error, HTTPException):
+            raise error
+        return ApiException()
+
+    longer.add_url_rule("/j/bug", view_func=lambda: str(1 / 0))
+    assert heard(longer, caplog) == (1, 1)
+    assert came == [ZeroDivisionError, InternalServerError]
+    assert heard(app, caplog) == (1, 1)
+
+
+def test_trap_a_rebuilt_405_loses_allow(article: Flask, client: FlaskClient) -> None:
+    wrong, right = article.test_client().post("/j/bug"), client.post("/j/bug")
+    assert wrong.status_code == right.status_code == 405
+    assert "Allow" not in wrong.headers
+    assert set(right.allow) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_trap_an_exception_may_bring_its_own_response(
+    app: Flask, article: Flask, client: FlaskClient
+) -> None:
+    for each in (app, article):
+        gone = Response("gone for good", 410)
+        each.add_url_rule("/j/gone", "gone", lambda gone=gone: abort(410, response=gone))
+        each.add_url_rule("/j/teapot", "teapot", lambda: abort(make_response("short", 418)))
+        each.add_url_rule("/j/folder/", "folder", lambda: "")
+    assert article.test_client().get("/j/gone").get_json()["msg"] is not None
+    assert client.get("/j/gone").text == "gone for good"
+    assert client.get("/j/teapot").text == "short"  # has no code: no handler is asked
+    assert client.get("/j/folder").status_code == 308
+
+
+def test_trap_two_representations_need_vary(app: Flask, client: FlaskClient) -> None:
+    wrong = Flask("wrong")
+
+    @wrong.errorhandler(404)
+    def handle(error: HTTPException) -> HTTPException:
+        return errors.NotFound() if request.accept_mimetypes.accept_json else error
+
+    assert not wrong.test_client().get("/nope", headers=JSON).vary
+    for headers in (HTML, JSON):
+        assert "Accept" in client.get("/nope", headers=headers).vary
+
+
+@pytest.mark.parametrize("sent", ["x" * 65, "a b", "\x1b[31mred", "é", "${jndi:ldap}", "a%s"])
+def test_trap_an_id_from_a_stranger_is_no_id(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
+    wrong = Flask("wrong")
+
+    @wrong.get("/")
+    def view() -> str:
+        wrong.logger.error("failed %s", request.headers["X-Request-ID"])
+        return ""
+
+    wrong.test_client().get("/", headers={"X-Request-ID": sent})
+    assert sent in caplog.messages[0]
+    answer = client.get("/j/bug", headers={"X-Request-ID": sent})
+    assert answer.headers["X-Request-ID"] != sent
+    assert sent not in caplog.messages[1]
+
+
+def test_trap_middleware_teardown_and_generators_are_out_of_reach(
+    app: Flask, client: FlaskClient
+) -> None:
+    def generate() -> Iterator[str]:
+        yield "the headers are out"
+        raise KeyError(SECRET)
+
+    @app.teardown_request
+    def teardown(error: BaseException | None) -> None:
+        if request.path == "/j/teardown":
+            raise KeyError(SECRET)
+
+    def middleware(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/j/middleware":
+            raise KeyError(SECRET)
+        return flask_app(environ, start_response)
+
+    app.add_url_rule("/j/stream", "stream", lambda: Response(generate()))
+    app.add_url_rule("/j/teardown", "teardown", lambda: "sent")
+    flask_app, app.wsgi_app = app.wsgi_app, middleware  # type: ignore[method-assign]
+    assert client.get("/j/bug").get_json()["error_code"] == 999
+    for path in ("/j/stream", "/j/teardown", "/j/middleware"):
+        with pytest.raises(KeyError):
+            client.get(path, buffered=True)

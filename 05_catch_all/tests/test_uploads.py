@@ -1,0 +1,354 @@
+import errno
+import os
+import re
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+from wsgiref.types import WSGIApplication
+
+import pytest
+from flask import Flask, Response, request, send_from_directory, url_for
+from flask.testing import FlaskClient
+from werkzeug.middleware.shared_data import SharedDataMiddleware
+from werkzeug.serving import make_server
+from werkzeug.test import Client, TestResponse, create_environ, run_wsgi_app
+from werkzeug.utils import secure_filename
+from werkzeug.wsgi import FileWrapper
+
+import uploads
+from app import create_app
+
+PNG = b"\x89PNG\r\n\x1a\n not much of a picture"
+PAGE = b"<script>document.title = 'owned'</script>"
+
+
+@pytest.fixture
+def plain(app: Flask) -> Client:
+    """The same folder behind the middleware alone, as the article has it: the wrong version."""
+    folder = str(app.config["UPLOAD_FOLDER"])
+    return Client(SharedDataMiddleware(Flask("plain"), {"/uploads": folder}))
+
+
+def post(client: FlaskClient, content: bytes, name: str = "a.txt") -> TestResponse:
+    return client.post("/uploads", data={"file": (BytesIO(content), name)})
+
+
+def upload(client: FlaskClient, content: bytes, name: str = "a.txt") -> str:
+    url = post(client, content, name).location
+    assert url is not None
+    return url
+
+
+def fetch(client: Client, url: str, method: str = "GET", **headers: str) -> TestResponse:
+    # Buffered: read to the end and closed, as a server does.
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.open(url, method=method, headers=sent, buffered=True)
+
+
+def stored(app: Flask) -> list[Path]:
+    return list(app.config["UPLOAD_FOLDER"].iterdir())
+
+
+# Storing
+
+
+def test_upload_answers_201_with_location_name_and_url(client: FlaskClient) -> None:
+    answer = post(client, b"hello\n", "hello.txt")
+    name = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03.txt"
+    assert answer.status_code == 201
+    assert answer.json is not None and answer.json["filename"] == name
+    assert answer.location == answer.json["url"] == f"/uploads/{name}"
+
+
+NAMES = ["报告.pdf", "照片", "../../etc/passwd", "CON", ".htaccess", "a.PNG", "🎉", "x" * 300]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_its_name_a_file_comes_back_byte_for_byte(
+    app: Flask, client: FlaskClient, name: str
+) -> None:
+    content = bytes(range(256)) * 4000  # over 500 kB: parsed through a file, not in memory
+    url = upload(client, content, name)
+    assert fetch(client, url).data == content
+    assert [f"/uploads/{path.name}" for path in stored(app)] == [url]
+
+
+def test_same_bytes_again_get_the_same_url_and_one_file(app: Flask, client: FlaskClient) -> None:
+    url = upload(client, PNG, "a.png")
+    [path] = stored(app)
+    written = path.stat().st_mtime_ns
+    assert upload(client, PNG, "B.PNG") == url
+    assert [again.stat().st_mtime_ns for again in stored(app)] == [written]
+
+
+def test_a_view_may_look_into_a_file_before_it_is_saved(app: Flask, client: FlaskClient) -> None:
+    @app.post("/look")
+    def look() -> str:
+        file = request.files["file"]
+        assert file.read(4)
+        return uploads.save(file)
+
+    def name(content: bytes) -> str:
+        return client.post("/look", data={"file": (BytesIO(content), "a.pdf")}).text
+
+    assert name(b"%PDF same tail") != name(b"%PNG same tail")
+
+
+def test_same_bytes_from_eight_clients_at_once_are_one_file(app: Flask) -> None:
+    start = threading.Barrier(8)
+
+    def one_client(_: int) -> str:
+        start.wait()
+        return upload(app.test_client(), PNG * 10_000, "a.png")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(one_client, range(8)))) == 1
+    assert len(stored(app)) == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"file": "no file"}, {"file": (BytesIO(), "")}])
+def test_no_file_or_an_empty_name_is_400(client: FlaskClient, data: dict[str, object]) -> None:
+    assert client.post("/uploads", data=data).status_code == 400
+
+
+def test_body_over_the_limit_is_413_and_leaves_nothing(tmp_path: Path) -> None:
+    app = create_app({"UPLOAD_FOLDER": tmp_path, "MAX_CONTENT_LENGTH": 1000})
+    assert post(app.test_client(), b"x" * 1001).status_code == 413
+    assert stored(app) == []
+
+
+def test_disk_full_leaves_nothing(app: Flask, client: FlaskClient) -> None:
+    resource = pytest.importorskip("resource", reason="needs a POSIX system")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # from here on the kernel says no
+    try:
+        with pytest.raises(OSError) as failed:
+            post(client, b"x" * 200_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert failed.value.errno == errno.EFBIG
+    assert stored(app) == []
+
+
+def test_client_gone_in_the_middle_leaves_nothing(app: Flask) -> None:
+    half = (
+        b"POST /uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhalf'
+    )
+    server = make_server("127.0.0.1", 0, app)
+    with closing(server.socket):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(half)
+        server.handle_request()
+    assert stored(app) == []
+
+
+def test_half_written_file_is_404(app: Flask, client: FlaskClient) -> None:
+    (app.config["UPLOAD_FOLDER"] / ".half").write_bytes(b"half")
+    assert fetch(client, "/uploads/.half").status_code == 404
+
+
+# Serving
+
+
+def test_file_comes_with_its_type_an_etag_and_a_year_of_caching(client: FlaskClient) -> None:
+    url = upload(client, PNG, "a.png")
+    answer = fetch(client, url)
+    assert (answer.status_code, answer.content_type) == (200, "image/png")
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    again = fetch(client, url, If_None_Match=answer.headers["ETag"])
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == answer.headers["Cache-Control"]
+    assert "Content-Type" not in again.headers  # a cache would give it to the stored file
+
+
+NOT_A_FILE = """
+    /uploads/missing.txt  /uploads/  /uploads/.  /uploads/..  /uploads/../app.py
+    /uploads/..%2fapp.py  /uploads/%2e%2e/%2e%2e/app.py  /uploads/..%5capp.py  /uploads/folder
+    /uploads/..%252fapp.py  /uploads//etc/passwd  /uploads/%00  /uploads/a%00.txt
+""".split()
+
+
+@pytest.mark.parametrize("path", [*NOT_A_FILE, "/uploads/" + "x" * 5000])
+def test_what_is_no_stored_file_is_404_from_flask(
+    app: Flask, client: FlaskClient, path: str
+) -> None:
+    app.register_error_handler(404, lambda error: ("from Flask", 404))
+    (app.config["UPLOAD_FOLDER"] / "folder").mkdir()
+    answer = fetch(client, path)
+    assert (answer.status_code, answer.text) == (404, "from Flask")
+    assert "Cache-Control" not in answer.headers
+
+
+def test_a_view_below_uploads_is_not_served_as_a_file(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/uploads/mine", view_func=lambda: "private")
+    answer = fetch(client, "/uploads/mine")
+    assert answer.text == "private"
+    assert "Cache-Control" not in answer.headers
+
+
+def test_upload_headers_come_with_every_file_and_go_before_the_defaults(tmp_path: Path) -> None:
+    headers = {"X-Robots-Tag": "noindex", "Cache-Control": "private"}
+    app = create_app({"UPLOAD_FOLDER": tmp_path, "UPLOAD_HEADERS": headers})
+    client = app.test_client()
+    answer = fetch(client, upload(client, PNG))
+    assert (answer.headers["X-Robots-Tag"], answer.headers["Cache-Control"]) == (
+        "noindex",
+        "private",
+    )
+    assert "X-Robots-Tag" not in fetch(client, "/uploads/missing.txt").headers
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_file_is_closed_with_the_answer(app: Flask, client: FlaskClient, method: str) -> None:
+    opened = []
+
+    def file_wrapper(file: BinaryIO, size: int) -> FileWrapper:
+        opened.append(file)
+        return FileWrapper(file, size)
+
+    url = upload(client, PNG)
+    environ = create_environ(url, method=method) | {"wsgi.file_wrapper": file_wrapper}
+    run_wsgi_app(app, environ, buffered=True)
+    assert [file.closed for file in opened] == [True]
+
+
+# Configuration
+
+
+def test_a_relative_folder_is_in_the_instance_folder(tmp_path: Path) -> None:
+    app = Flask("other", instance_path=str(tmp_path))
+    app.config["UPLOAD_FOLDER"] = "mine"
+    uploads.init_app(app)
+    assert app.config["UPLOAD_FOLDER"] == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "mine/.."])
+def test_the_instance_folder_itself_is_never_served(folder: str) -> None:
+    with pytest.raises(ValueError, match="UPLOAD_FOLDER cannot be used: the instance folder"):
+        create_app({"UPLOAD_FOLDER": folder})
+
+
+@pytest.mark.parametrize("setting", ["UPLOAD_FOLDER", "UPLOAD_HEADERS", "MAX_CONTENT_LENGTH"])
+@pytest.mark.parametrize("value", [__file__, -1])
+def test_bad_setting_is_named_when_the_app_is_created(
+    tmp_path: Path, setting: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=setting):
+        create_app({"UPLOAD_FOLDER": tmp_path, setting: value})
+
+
+# Traps
+
+
+def test_trap_middleware_is_no_longer_in_werkzeug_wsgi() -> None:
+    with pytest.raises(ImportError):
+        exec("from werkzeug.wsgi import SharedDataMiddleware")
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.xml", "a.xhtml"])
+def test_trap_an_uploaded_page_is_a_page_of_this_site(
+    app: Flask, client: FlaskClient, plain: Client, name: str
+) -> None:
+    (app.config["UPLOAD_FOLDER"] / name).write_bytes(PAGE)
+    wrong = fetch(plain, f"/uploads/{name}")
+    assert re.search("html|xml", str(wrong.mimetype))
+    assert not {"Content-Security-Policy", "X-Content-Type-Options"} & set(wrong.headers.keys())
+
+    right = fetch(client, upload(client, PAGE, name))
+    assert right.mimetype == "application/octet-stream"
+    assert right.headers["X-Content-Type-Options"] == "nosniff"
+    found = fetch(client, f"/uploads/{name}")  # in the folder already, before this code was
+    assert found.headers["Content-Security-Policy"] == "script-src 'none'"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FOO"])
+def test_trap_delete_is_answered_with_the_file(
+    client: FlaskClient, plain: Client, method: str
+) -> None:
+    url = upload(client, PNG, "a.png")
+    wrong = fetch(plain, url, method)
+    assert (wrong.status_code, wrong.data) == (200, PNG)
+    assert fetch(client, url, method).status_code == 404
+
+
+def test_trap_head_is_answered_with_a_body(client: FlaskClient, plain: Client) -> None:
+    url = upload(client, PNG, "a.png")
+    assert fetch(plain, url, "HEAD").data == PNG
+    right = fetch(client, url, "HEAD")
+    assert (right.status_code, right.data, right.content_length) == (200, b"", len(PNG))
+
+
+def test_trap_date_is_sent_twice(app: Flask, client: FlaskClient, plain: Client) -> None:
+    url = upload(client, PNG, "a.png")
+
+    def dates_from(wsgi_app: WSGIApplication) -> int:
+        server = make_server("127.0.0.1", 0, wsgi_app)
+        with (
+            closing(server.socket),
+            socket.create_connection(("127.0.0.1", server.port), timeout=10) as browser,
+        ):
+            browser.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            server.handle_request()
+            return browser.makefile("rb").read().count(b"\r\nDate: ")
+
+    assert dates_from(plain.application) == 2
+    assert dates_from(app) == 1
+
+
+def test_trap_after_request_never_sees_a_file(app: Flask, client: FlaskClient) -> None:
+    @app.after_request
+    def add_nosniff(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff, from the hook"
+        return response
+
+    assert "from the hook" in client.get("/").headers["X-Content-Type-Options"]
+    served = fetch(client, upload(client, PNG))
+    assert served.headers["X-Content-Type-Options"] == "nosniff"  # ours, not the hook's
+
+
+def test_trap_secure_filename_loses_names(client: FlaskClient) -> None:
+    assert secure_filename("报告.pdf") == secure_filename("总结.pdf") == "pdf"
+    assert secure_filename("照片") == ""
+    assert upload(client, b"one", "报告.pdf") != upload(client, b"two", "总结.pdf")
+
+
+def test_trap_device_names_stay_out_of_the_folder(app: Flask, client: FlaskClient) -> None:
+    if os.name != "nt":
+        assert [secure_filename(name) for name in ("CON", "../COM1")] == ["CON", "COM1"]
+    for name in ("CON", "../COM1", "NUL.txt:stream"):
+        upload(client, name.encode(), name)
+    assert all(re.fullmatch(r"[0-9a-f]{64}\.bin", path.name) for path in stored(app))
+
+
+def test_trap_a_replaced_file_stays_stale(app: Flask, client: FlaskClient, plain: Client) -> None:
+    (app.config["UPLOAD_FOLDER"] / "logo.png").write_bytes(b"old")
+    assert fetch(plain, "/uploads/logo.png").headers["Cache-Control"] == "max-age=43200, public"
+    # Here a name is never given to other content, so there is nothing to go stale.
+    assert upload(client, b"old", "logo.png") != upload(client, b"new", "logo.png")
+
+
+def test_trap_range_is_answered_with_the_whole_file(app: Flask, client: FlaskClient) -> None:
+    @app.get("/seekable/<filename>")
+    def seekable(filename: str) -> Response:
+        return send_from_directory(app.config["UPLOAD_FOLDER"], filename)
+
+    url = upload(client, PNG, "a.png")
+    whole = fetch(client, url, Range="bytes=0-3")
+    assert (whole.status_code, whole.data) == (200, PNG)
+    part = fetch(client, url.replace("/uploads/", "/seekable/"), Range="bytes=0-3")
+    assert (part.status_code, part.data) == (206, PNG[:4])
+
+
+def test_trap_a_rule_without_build_only_routes_to_nothing(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/routed/<filename>", "routed")  # build_only forgotten
+    with pytest.raises(KeyError):
+        client.get("/routed/missing.txt")
+    assert client.get("/uploads/missing.txt").status_code == 404
+    with app.test_request_context():
+        assert url_for("uploaded_file", filename="a.txt") == "/uploads/a.txt"
