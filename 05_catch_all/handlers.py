@@ -44,6 +44,8 @@ def http_error(error: HTTPException) -> HTTPException | Response:
     prefixes = tuple(f"{prefix}/" for prefix in current_app.config["API_PREFIXES"])
     if f"{request.path}/".startswith(prefixes):
         return as_api_exception(error)
+    if getattr(error, "original_exception", None):
+        error.description = f"{error.description} Its id is {request_id()}."
     kind = request.accept_mimetypes.best_match(["text/html", "application/json"])
     answer = as_api_exception(error) if kind == "application/json" else error
     response = answer.get_response(request.environ)

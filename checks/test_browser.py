@@ -280,3 +280,33 @@ def test_buttons_of_chapter_03(serve: Serve, page: Page) -> None:
     click(page, "Block Ada", "400 BAD REQUEST", '"r": 1004')
     click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", '"r": 1000')
     click(page, "Leave the API", "404 NOT FOUND", "<!doctype html>")
+
+
+# Chapters 04 and 05
+
+
+def test_buttons_of_chapter_04(serve: Serve, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{serve('04')}/")
+    click(page, "Register Ada", "201 CREATED", '"error_code": 0')
+    click(page, "Register Ada", "400 BAD REQUEST", '"error_code": 1004')
+    click(page, "Register nobody", '"error_code": 1000', '"account": [', '"secret": [')
+    click(page, "Register a fax", "400 BAD REQUEST", '"error_code": 1006')
+    click(page, "Send half a body", "400 BAD REQUEST", '"error_code": 1000')
+    click(page, "Read Ada", "200 OK", '"error_code": 0', "Ada")
+    click(page, "Read nobody", "404 NOT FOUND", '"request": "GET /j/users/999"')
+    click(page, "Patch the list", "405 METHOD NOT ALLOWED", "allow: ", '"error_code": 405')
+    click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", '"error_code": 999')
+
+
+def test_buttons_of_chapter_05(serve: Serve, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{serve('05')}/")
+    click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", "x-request-id: ", '"request_id": ')
+    click(page, "Patch the list", "405 METHOD NOT ALLOWED", "allow: ", '"error_code": 1007')
+    click(page, "Read an unknown URL", "404 NOT FOUND", '"error_code": 1003')
+    click(page, "Read nobody", "404 NOT FOUND", '"msg": "not_found"')
+    click(page, "Leave the API", "404 NOT FOUND", "<!doctype html>")
+    click(page, "Leave the API, prefer JSON", "404 NOT FOUND", '"request": "GET /nope"')
+    click(page, "Fetch a missing file, prefer JSON", "404 NOT FOUND", '"error_code": 1003')
+    click(page, "Be redirected", "200 OK", "/j/echo/")
+    page.get_by_role("link", name="Open it").click()
+    expect(page.get_by_role("heading")).to_have_text("Not Found")

@@ -38,5 +38,6 @@ def test_without_its_fix_the_trap_is_open(name: str, clone: Path) -> None:
     if reason := re.search(r"SKIPPED .*: there is no .*", said):
         pytest.skip(reason[0])
     assert "ChildProcessError" not in said and "REQUIRE_BROWSER" not in said, said
-    failed = re.search(r"\d+ failed|cannot import name", said)
+    assert "SyntaxError" not in said, said
+    failed = re.search(r"\d+ (failed|error)|cannot import name", said)
     assert failed, f"{TRAPS[name]}: test_trap_{name} passes with {wrong!r}"

@@ -29,6 +29,19 @@ PROBES = {
         assert client.get("/api/orders/101").json == {"r": 1003, "msg": "not_found"}
         assert client.get("/api/nope").json == {"r": 1003, "msg": "not_found"}
     """,
+    "04": """
+        said = {"error_code": 0, "msg": "success", "request": "POST /orders/7", "number": 7}
+        assert client.post("/orders/7").json == said
+        answer = client.post("/orders/101")
+        assert (answer.status_code, answer.json["error_code"]) == (409, 2001)
+        assert answer.headers["Retry-After"] == "86400"
+    """,
+    "05": """
+        assert client.get("/api/orders/5").json == {"number": 5, "share": 20}
+        assert client.get("/api/orders/0").json["error_code"] == 999
+        assert client.get("/api/nope").json["error_code"] == 1003
+        assert client.get("/nope").mimetype == "text/html"
+    """,
 }
 
 

@@ -20,6 +20,8 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"(?i)(?<=^Expires: ).+": "<date>",
     r"(?i)(?<=^Server: ).+": "<server>",
     r'(?i)(?<=^Etag: ").+(?=")': "<etag>",
+    r"(?<=^X-Request-ID: )[0-9a-f]{32}": "<id>",
+    r'(?<="request_id": ")[0-9a-f]{32}': "<id>",
     r"(?<=^Allow: ).+": lambda methods: ", ".join(sorted(methods[0].split(", "))),
 }
 

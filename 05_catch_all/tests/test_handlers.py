@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,7 @@ def test_a_bug_is_999_and_says_nothing_of_itself(client: FlaskClient) -> None:
 def test_a_bug_outside_the_api_is_a_page_for_a_browser(client: FlaskClient) -> None:
     answer = client.get("/bug", headers=HTML)
     assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert answer.headers["X-Request-ID"] in answer.text
     assert "hunter2" not in answer.text
     assert result(client.get("/bug", headers=JSON)) == (500, 999, "unknown_error")
 
@@ -204,6 +206,43 @@ def test_what_the_app_logs_carries_the_id(
     client.get("/log", headers={"X-Request-ID": "a1"})
     app.logger.warning("outside")
     assert caplog.messages == ["90% of the disk [request a1]", "outside"]
+
+
+# Another format
+
+
+class ProblemDetails(ApiException):
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        return json.dumps(
+            {
+                "type": f"https://desk.example/errors/{self.error_code}",
+                "title": self.msg,
+                "status": self.code,
+                "instance": request.path,
+            }
+        )
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        headers = super().get_headers(environ, scope)
+        return [h for h in headers if h[0] != "Content-Type"] + [
+            ("Content-Type", "application/problem+json")
+        ]
+
+
+def test_the_same_error_as_problem_details(app: Flask, client: FlaskClient) -> None:
+    ours = {"error_code": 1003, "msg": "not_found", "request": "GET /j/users/999"}
+    problem = {
+        "type": "https://desk.example/errors/1003",
+        "title": "not_found",
+        "status": 404,
+        "instance": "/j/users/999",
+    }
+    assert client.get("/j/users/999").json == ours
+    error = ProblemDetails("not_found", code=404, error_code=1003)
+    app.view_functions["contacts.show_user"] = lambda user_id: error
+    answer = client.get("/j/users/999")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert answer.get_json() == problem
 
 
 # Traps
