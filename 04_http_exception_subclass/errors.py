@@ -68,7 +68,7 @@ def print_catalogue() -> None:
 def http_error(error: HTTPException) -> HTTPException:
     """Answer for the API in its format; a status without a code of its own is the code."""
     prefixes = tuple(f"{prefix}/" for prefix in current_app.config["API_PREFIXES"])
-    ours = isinstance(error, ApiException) or error.response
+    ours = isinstance(error, ApiException) or error.response is not None
     if ours or not f"{request.path}/".startswith(prefixes):
         return error
     status = error.code or 500

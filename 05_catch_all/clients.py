@@ -12,7 +12,7 @@ from exceptions import ClientTypeError, ParameterException, Success
 bp = Blueprint("clients", __name__, url_prefix="/v1/client")
 
 ACCOUNTS = {  # a pattern of each type's account, and what to tell whoever misses it
-    "email": (r"[^@\s]{1,64}@[^@\s]+(\.[^@\s.]+)+", "An e-mail address is needed."),
+    "email": (r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "An e-mail address is needed."),
     "mobile": (r"\+?[1-9][0-9]{7,14}", "A phone number is needed: 8 to 15 digits."),
     "mini_program": (r"[\w-]{28}", "An openid is needed: 28 letters, digits, - or _."),
 }
@@ -23,10 +23,10 @@ def faults(value: object, shortest: int, longest: int) -> list[str]:
     if not isinstance(value, str):
         return ["A text is needed."]
     found = []
-    if len(value.strip()) < shortest or len(value) > longest:
+    if not value.strip() or not shortest <= len(value) <= longest:
         found.append(f"{shortest} to {longest} characters are needed.")
-    if re.search("[\0\ud800-\udfff]", value):  # half an emoji has no UTF-8, so no hash
-        found.append("There are characters in it that are none.")
+    if re.search("[\0-\x1f\x7f\ud800-\udfff]", value):  # half an emoji has no UTF-8, so no hash
+        found.append("It has characters that are not allowed.")
     return found
 
 
@@ -65,7 +65,7 @@ def register() -> Success:
         raise ParameterException({field: found for field, found in wrong.items() if found})
     client = {"nickname": data["nickname"], "secret": generate_password_hash(data["secret"])}
     # One step, or of two requests at once both would find the account free.
-    if current_app.extensions["clients"].setdefault((kind, account), client) is not client:
+    if current_app.extensions["clients"].setdefault(account, client) is not client:
         raise IllegalState("This account is registered already.")
     return Success(code=201)
 

@@ -36,12 +36,12 @@ def find(user_id: int) -> dict[str, Any]:
 
 @bp.get("/users")
 def list_users() -> Success:
-    return Success(users=list(book().users.values()))
+    return Success(data={"users": list(book().users.values())})
 
 
 @bp.get("/users/<int:user_id>")
 def show_user(user_id: int) -> Success:
-    return Success(user=find(user_id))
+    return Success(data={"user": find(user_id)})
 
 
 @bp.delete("/users/<int:user_id>")
@@ -56,7 +56,7 @@ def block_user(user_id: int) -> Success:
         if user["blocked"]:
             raise errors.IllegalState("This contact is blocked already.")
         user["blocked"] = True
-    return Success(user=user)
+    return Success(data={"user": user})
 
 
 @bp.get("/settings")
@@ -66,12 +66,12 @@ def settings() -> Success:
 
 @bp.get("/boom")
 def boom() -> Success:
-    return Success(share=1 / 0)
+    return Success(data={"share": 1 / 0})
 
 
 @bp.get("/errors")
 def catalogue() -> Success:
-    return Success(errors=errors.catalogue())
+    return Success(data={"errors": errors.catalogue()})
 
 
 def init_app(app: Flask) -> None:

@@ -4,10 +4,9 @@ Every answer has the same form: ``{"error_code": 1003, "msg": "...", "request": 
 See https://werkzeug.palletsprojects.com/exceptions/.
 """
 
-import json
 from typing import Any
 
-from flask import request
+from flask import json, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
@@ -26,9 +25,9 @@ class ApiException(HTTPException):
         code: int | None = None,
         error_code: int | None = None,
         headers: dict[str, str] | list[tuple[str, str]] | None = None,
-        **more: Any,
+        data: dict[str, Any] | None = None,
     ) -> None:
-        """Override, for this raise, what the class says; *more* are further members of the body.
+        """Override, for this raise, what the class says; *data* are further members of the body.
 
         *msg* is anything that JSON can hold, *code* the HTTP status. Every argument is optional:
         pickle and copy make the exception without any.
@@ -37,15 +36,16 @@ class ApiException(HTTPException):
         self.msg = self.msg if msg is None else msg
         self.code = self.code if code is None else code
         self.error_code = self.error_code if error_code is None else error_code
-        self.headers, self.more = Headers(headers), more
+        self.headers, self.data = Headers(headers), data or {}
         super().__init__(description=str(self.msg))  # what logs and tracebacks show
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         """Return the JSON text; without a request, ``request`` is null."""
         asked = Request(environ) if environ else request  # Flask's is false outside a request
         line = f"{asked.method} {asked.path}" if asked else None
-        body = {"error_code": self.error_code, "msg": self.msg, "request": line} | self.more
-        text = json.dumps(body, ensure_ascii=False, default=str) + "\n"
+        fixed = {"error_code": self.error_code, "msg": self.msg, "request": line}
+        body = fixed | self.data | fixed  # first, and not to be replaced
+        text = json.dumps(body, ensure_ascii=False, sort_keys=False) + "\n"
         # A lone surrogate has no UTF-8, but its backslash escape is JSON.
         return text.encode(errors="backslashreplace").decode()
 

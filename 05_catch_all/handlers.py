@@ -5,16 +5,19 @@ See https://flask.palletsprojects.com/errorhandling/#generic-exception-handlers.
 """
 
 import re
+import sys
 import uuid
-from logging import LogRecord
+from logging import Formatter, LogRecord
 
 from flask import Flask, current_app, has_request_context, request
+from flask.logging import default_handler
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response
 
 from errors import AccessForbidden, HttpError, NotFound
 from exceptions import ApiException
 
+LOG_FORMAT = "[%(asctime)s] %(levelname)s in %(module)s [%(request_id)s]: %(message)s"
 FOR_STATUS: dict[int | None, type[ApiException]] = {403: AccessForbidden, 404: NotFound}
 
 
@@ -26,9 +29,13 @@ def request_id() -> str:
     return request.headers["X-Request-ID"]
 
 
+def is_bug(error: HTTPException) -> bool:
+    return isinstance(error, InternalServerError) and error.original_exception is not None
+
+
 def as_api_exception(error: HTTPException) -> ApiException:
-    if isinstance(error, InternalServerError) and error.original_exception:
-        return ApiException(request_id=request_id())  # a bug; the log has the rest
+    if is_bug(error):
+        return ApiException(data={"request_id": request_id()})  # the log has the rest
     known = FOR_STATUS.get(error.code, HttpError)
     return known(error.description or error.name, code=error.code, headers=error.get_headers())
 
@@ -36,15 +43,18 @@ def as_api_exception(error: HTTPException) -> ApiException:
 def http_error(error: HTTPException) -> HTTPException | Response:
     """Answer in the API's format on its paths, and elsewhere to who prefers JSON to HTML.
 
-    Flask has made an InternalServerError of a bug before, logged it and sent
-    ``got_request_exception``.
+    Of a bug Flask has made an InternalServerError by then, sent ``got_request_exception``, and
+    logged the traceback.
     """
-    if isinstance(error, ApiException) or error.response:
+    if isinstance(error, ApiException) and error.code == 500:  # raised by hand: not logged yet
+        current_app.log_exception(sys.exc_info())
+        error.data["request_id"] = request_id()
+    if isinstance(error, ApiException) or error.response is not None or (error.code or 0) < 400:
         return error
-    prefixes = tuple(f"{prefix}/" for prefix in current_app.config["API_PREFIXES"])
+    prefixes = tuple(f"{prefix.rstrip('/')}/" for prefix in current_app.config["API_PREFIXES"])
     if f"{request.path}/".startswith(prefixes):
         return as_api_exception(error)
-    if getattr(error, "original_exception", None):
+    if is_bug(error):
         error.description = f"{error.description} Its id is {request_id()}."
     kind = request.accept_mimetypes.best_match(["text/html", "application/json"])
     answer = as_api_exception(error) if kind == "application/json" else error
@@ -58,20 +68,22 @@ def send_request_id(response: Response) -> Response:
     return response
 
 
-def log_request_id(record: LogRecord) -> bool:
-    if has_request_context():
-        record.msg = f"{record.msg} [request {request_id()}]"
+def note_request_id(record: LogRecord) -> bool:
+    """A logging filter: gives every record a ``request_id``, for the format to show."""
+    record.request_id = request_id() if has_request_context() else "-"
     return True
 
 
 def init_app(app: Flask) -> None:
-    """Add the handler, and the id to answers and log; ValueError names a bad setting."""
+    """Add the handler, the id, and the id to Flask's log; ValueError names a bad setting."""
     prefixes = app.config.setdefault("API_PREFIXES", ["/j", "/v1"])
     if not isinstance(prefixes, (list, tuple)):
         raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths")
     for prefix in prefixes:
-        if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        if not isinstance(prefix, str) or not re.fullmatch("/|(/[^/]+)+", prefix):
             raise ValueError(f"API_PREFIXES: {prefix!r} is no path like /api")
     app.register_error_handler(HTTPException, http_error)
     app.after_request(send_request_id)
-    app.logger.addFilter(log_request_id)
+    # Not app.logger: it must not be made before the app's owner has configured logging.
+    default_handler.addFilter(note_request_id)
+    default_handler.setFormatter(Formatter(LOG_FORMAT))

@@ -2,12 +2,14 @@
 //   data-send="PUT /j/echo/"                 method and URL
 //   data-json='{"a": 1}'                     a JSON body
 //   data-file="a.txt" data-content="hello"   a file to upload, as field "file"
+//   data-accept="application/json"           the kind of answer that it prefers
 // <input type="file" data-upload="POST /uploads"> sends the file that is chosen.
 const output = document.querySelector("#answer");
 
-async function show(send, json, file) {
+async function show(send, json, file, accept) {
   const [method, url] = send.split(" ");
   const request = { method, headers: {} };
+  if (accept) request.headers.Accept = accept;
   if (json) {
     request.headers["Content-Type"] = "application/json";
     request.body = json;
@@ -38,7 +40,7 @@ The browser's console (F12) says why.`);
 
 document.addEventListener("click", ({ target: { dataset } }) => {
   const file = dataset.file && new File([dataset.content], dataset.file);
-  if (dataset.send) show(dataset.send, dataset.json, file);
+  if (dataset.send) show(dataset.send, dataset.json, file, dataset.accept);
 });
 document.addEventListener("change", ({ target: { dataset, files } }) => {
   if (dataset.upload && files.length) show(dataset.upload, undefined, files[0]);

@@ -68,6 +68,7 @@ def test_all_fields_that_are_wrong_are_named_at_once(client: FlaskClient) -> Non
         ("email", "ada@desk"),
         ("email", "a b@desk.example"),
         ("email", "ada@desk.example\n"),
+        ("email", "ada@..example"),
         ("mobile", "138-0013-8000"),
         ("mobile", "１３８００１３８０００"),
         ("mini_program", "openid"),

@@ -2,6 +2,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -64,7 +65,26 @@ def test_a_raise_overrides_its_class_and_nothing_else() -> None:
 
 
 def test_further_members_join_the_body() -> None:
-    assert raised(Success(user={"id": 1})).get_json()["user"] == {"id": 1}
+    assert raised(Success(data={"user": {"id": 1}})).get_json()["user"] == {"id": 1}
+
+
+def test_further_members_replace_none_of_the_three() -> None:
+    body = raised(Success(data={"request": "forged", "msg": 7, "error_code": 8})).get_json()
+    assert body == {"error_code": 0, "msg": "success", "request": "GET /j/here"}
+
+
+def test_values_look_as_they_do_in_other_answers_of_the_app() -> None:
+    day = {"day": date(2026, 11, 21)}
+    app = Flask("plain")
+    app.add_url_rule("/dict", "dict", lambda: day)
+    app.add_url_rule("/success", "success", lambda: Success(data=day))
+    client = app.test_client()
+    assert client.get("/success").get_json()["day"] == client.get("/dict").get_json()["day"]
+
+
+def test_within_a_request_the_body_needs_no_environ() -> None:
+    with Flask("plain").test_request_context("/j/here?a=1", method="PUT"):
+        assert json.loads(Success().get_body())["request"] == "PUT /j/here"
 
 
 def test_a_message_may_be_a_mapping() -> None:
@@ -120,6 +140,12 @@ def test_headers_of_a_second_parent_are_sent() -> None:
     assert answer.get_json()["error_code"] == 2001
 
 
+def test_a_header_of_the_raise_replaces_the_parents() -> None:
+    busy = Busy()
+    busy.headers["Retry-After"] = "60"
+    assert raised(busy).headers.getlist("Retry-After") == ["60"]
+
+
 @pytest.mark.parametrize(
     ("error", "header"),
     [
@@ -149,7 +175,9 @@ def same(error: ApiException) -> ApiException:
     "copied", [same, copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]
 )
 def test_it_survives_pickle_and_copy(copied: Callable[[ApiException], ApiException]) -> None:
-    error = copied(ParameterException(FAULTS, code=422, headers={"Retry-After": "3"}, hint="x"))
+    error = copied(
+        ParameterException(FAULTS, code=422, headers={"Retry-After": "3"}, data={"hint": "x"})
+    )
     assert type(error) is ParameterException
     assert json.loads(error.get_body()) == {
         "error_code": 1000,

@@ -1,13 +1,15 @@
 import json
 import re
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, Response, abort, got_request_exception, make_response, request
+from flask.logging import default_handler
 from flask.testing import FlaskClient
-from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.datastructures import Headers, WWWAuthenticate
 from werkzeug.debug import DebuggedApplication
 from werkzeug.exceptions import (
     HTTPException,
@@ -120,9 +122,21 @@ def test_malformed_json_is_an_http_error(app: Flask, client: FlaskClient) -> Non
 
 
 def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
-    for prefixes in (["j"], ["/j/"], [7], "/j"):
+    for prefixes in (["j"], ["/j/"], [""], ["//"], [7], "/j"):
         with pytest.raises(ValueError, match="API_PREFIXES"):
             create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIXES": prefixes})
+
+
+def test_a_prefix_may_be_the_whole_site(tmp_path: Path) -> None:
+    app = create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIXES": ["/"]})
+    assert result(app.test_client().get("/nope", headers=HTML))[:2] == (404, 1003)
+
+
+@pytest.mark.parametrize("trap", [True, False])
+def test_a_redirect_from_routing_passes_untouched(app: Flask, trap: bool) -> None:
+    app.config["TRAP_HTTP_EXCEPTIONS"] = trap
+    answer = app.test_client().get("/j/echo")
+    assert (answer.status_code, answer.location) == (308, "http://localhost/j/echo/")
 
 
 # Elsewhere
@@ -154,14 +168,37 @@ def test_a_bug_outside_the_api_is_a_page_for_a_browser(client: FlaskClient) -> N
     assert result(client.get("/bug", headers=JSON)) == (500, 999, "unknown_error")
 
 
-def test_a_bug_is_logged_once_with_its_traceback_and_the_id_of_the_answer(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    answer = client.get("/j/bug")
-    [record] = caplog.records
-    assert record.exc_info and record.exc_info[0] is KeyError
+def logged(app: Flask, path: str, **headers: str) -> tuple[TestResponse, str]:
+    """Return the answer and what Flask's own log says, as on a server."""
+    app.logger.addHandler(default_handler)  # Flask does so where logging is not configured
+    log = StringIO()
+    try:
+        return app.test_client().get(path, headers=headers, errors_stream=log), log.getvalue()
+    finally:
+        app.logger.removeHandler(default_handler)
+
+
+def test_a_bug_is_logged_once_with_its_traceback_and_the_id_of_the_answer(app: Flask) -> None:
+    answer, log = logged(app, "/j/bug")
     assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"]
-    assert answer.headers["X-Request-ID"] in record.getMessage()
+    assert f"[{answer.get_json()['request_id']}]: Exception on /j/bug [GET]" in log
+    assert log.count("Traceback") == log.count(f"KeyError: '{SECRET}'") == 1
+
+
+@pytest.mark.parametrize("cause", [KeyError(SECRET), None])
+def test_a_999_raised_by_hand_is_logged_as_well(app: Flask, cause: Exception | None) -> None:
+    @app.get("/j/hand")
+    def view() -> str:
+        raise ApiException() from cause
+
+    answer, log = logged(app, "/j/hand")
+    assert result(answer) == (500, 999, "unknown_error")
+    assert answer.get_json()["request_id"] in log
+    assert (SECRET in log) == (cause is not None)
+
+
+def test_logging_may_be_configured_after_the_factory(app: Flask, client: FlaskClient) -> None:
+    assert "logger" not in vars(app)  # dictConfig would switch off a logger that is there
 
 
 def test_a_bug_is_signalled_once(app: Flask, client: FlaskClient) -> None:
@@ -195,17 +232,16 @@ def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
 
 
-def test_what_the_app_logs_carries_the_id(
-    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_the_app_logs_carries_the_id(app: Flask) -> None:
     @app.get("/log")
     def view() -> str:
         app.logger.warning("%d%% of %s", 90, "the disk")
+        app.logger.getChild("child").warning("of a child")
         return ""
 
-    client.get("/log", headers={"X-Request-ID": "a1"})
-    app.logger.warning("outside")
-    assert caplog.messages == ["90% of the disk [request a1]", "outside"]
+    _, log = logged(app, "/log", **{"X-Request-ID": "a1"})
+    assert "WARNING in test_handlers [a1]: 90% of the disk\n" in log
+    assert "[a1]: of a child\n" in log
 
 
 # Another format
@@ -213,20 +249,21 @@ def test_what_the_app_logs_carries_the_id(
 
 class ProblemDetails(ApiException):
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        return json.dumps(
-            {
-                "type": f"https://desk.example/errors/{self.error_code}",
-                "title": self.msg,
-                "status": self.code,
-                "instance": request.path,
-            }
-        )
+        kind = type(self)
+        problem = {
+            "type": f"https://desk.example/errors/{self.error_code}",
+            "title": kind.msg,
+            "status": self.code,
+            "instance": request.path if request else None,
+        }
+        if self.msg != kind.msg:
+            problem["detail" if isinstance(self.msg, str) else "errors"] = self.msg
+        return json.dumps(problem | self.data)
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        headers = super().get_headers(environ, scope)
-        return [h for h in headers if h[0] != "Content-Type"] + [
-            ("Content-Type", "application/problem+json")
-        ]
+        headers = Headers(super().get_headers(environ, scope))
+        headers["Content-Type"] = "application/problem+json"
+        return headers.to_wsgi_list()
 
 
 def test_the_same_error_as_problem_details(app: Flask, client: FlaskClient) -> None:
@@ -236,9 +273,14 @@ def test_the_same_error_as_problem_details(app: Flask, client: FlaskClient) -> N
         "title": "not_found",
         "status": 404,
         "instance": "/j/users/999",
+        "detail": "No contact has the id 999.",
     }
     assert client.get("/j/users/999").json == ours
-    error = ProblemDetails("not_found", code=404, error_code=1003)
+
+    class NotFound(ProblemDetails):
+        code, error_code, msg = 404, 1003, "not_found"
+
+    error = NotFound("No contact has the id 999.")
     app.view_functions["contacts.show_user"] = lambda user_id: error
     answer = client.get("/j/users/999")
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
@@ -357,21 +399,18 @@ def test_trap_two_representations_need_vary(app: Flask, client: FlaskClient) -> 
 
 
 @pytest.mark.parametrize("sent", ["x" * 65, "a b", "\x1b[31mred", "é", "${jndi:ldap}", "a%s"])
-def test_trap_an_id_from_a_stranger_is_no_id(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, sent: str
-) -> None:
+def test_trap_an_id_from_a_stranger_is_no_id(app: Flask, sent: str) -> None:
     wrong = Flask("wrong")
 
     @wrong.get("/")
     def view() -> str:
-        wrong.logger.error("failed %s", request.headers["X-Request-ID"])
+        wrong.logger.error("failed [%s]", request.headers["X-Request-ID"])
         return ""
 
-    wrong.test_client().get("/", headers={"X-Request-ID": sent})
-    assert sent in caplog.messages[0]
-    answer = client.get("/j/bug", headers={"X-Request-ID": sent})
-    assert answer.headers["X-Request-ID"] != sent
-    assert sent not in caplog.messages[1]
+    assert f"[{sent}]" in logged(wrong, "/", **{"X-Request-ID": sent})[1]
+    answer, log = logged(app, "/j/bug", **{"X-Request-ID": sent})
+    assert f"[{answer.headers['X-Request-ID']}]" in log
+    assert f"[{sent}]" not in log
 
 
 def test_trap_middleware_teardown_and_generators_are_out_of_reach(
@@ -393,6 +432,15 @@ def test_trap_middleware_teardown_and_generators_are_out_of_reach(
 
     app.add_url_rule("/j/stream", "stream", lambda: Response(generate()))
     app.add_url_rule("/j/teardown", "teardown", lambda: "sent")
+    app.add_url_rule("/j/hook", "hook", lambda: "sent")
+
+    @app.after_request
+    def hook(response: Response) -> Response:
+        if request.path == "/j/hook":
+            raise errors.AccessForbidden()
+        return response
+
+    assert client.get("/j/hook").get_json()["error_code"] == 999
     flask_app, app.wsgi_app = app.wsgi_app, middleware  # type: ignore[method-assign]
     assert client.get("/j/bug").get_json()["error_code"] == 999
     for path in ("/j/stream", "/j/teardown", "/j/middleware"):
