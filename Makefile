@@ -18,7 +18,7 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
   $(if $(filter $(NUMBERS:%=run-%) $(NUMBERS:%=test-%) $(NUMBERS:%=diff-%),$(goal)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
-.PHONY: help test lint carry transcripts clean
+.PHONY: help test lint carry transcripts bench clean
 
 help:
 	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
@@ -28,13 +28,16 @@ help:
 	@echo "make lint         ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that has them new"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
+	@echo "make bench        measure what the chapters say of costs and counts"
 	@echo "make clean        remove .venv, caches and what the chapters stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
 run-%: .venv/requirements.txt
 	@$(VENV) -c "$$check_address" "$(HOST)" "$(PORT)"
-	@cd $(chapter) && exec ../$(VENV) -m flask --app app \
+	@cd $(chapter) && if [ -f Procfile ]; then \
+	  HOST="$(HOST)" PORT="$(PORT)" FLASK_DEBUG="$(DEBUG)" exec ../$(VENV) run.py; fi; \
+	  exec ../$(VENV) -m flask --app app \
 	  $(if $(filter 1,$(DEBUG)),--debug run,--no-debug run --no-debugger) \
 	  --reload --host $(HOST) --port $(PORT)
 
@@ -50,7 +53,7 @@ test-%: .venv/requirements-dev.txt
 lint: .venv/requirements-dev.txt
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
-	@for folder in $(CHAPTERS) checks; do (cd $$folder && ../$(VENV) -m mypy \
+	@for folder in $(CHAPTERS) checks bench; do (cd $$folder && ../$(VENV) -m mypy \
 	  --config-file ../pyproject.toml --cache-dir ../.mypy_cache/$$folder .) || exit 1; done
 
 carry: .venv/requirements-dev.txt
@@ -58,6 +61,9 @@ carry: .venv/requirements-dev.txt
 
 transcripts: .venv/requirements-dev.txt
 	@$(VENV) checks/transcripts.py
+
+bench: .venv/requirements-dev.txt
+	@$(VENV) bench/bots.py
 
 clean:
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache */instance 02_cors/frontend/node_modules
@@ -73,13 +79,15 @@ $(VENV):
 	@$(PYTHON) -m venv --clear .venv 2>/dev/null || { echo >&2 \
 	  "Could not create .venv; is there room, and may you write here?"; exit 1; }
 
-.venv/requirements.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
+.venv/requirements.txt .venv/requirements-06.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
 	@echo "Installing $* into .venv ..."
 	@$(VENV) -m pip install --require-hashes -r $* >.venv/pip.log 2>&1 || { echo >&2 \
 	  "Could not install $*. Is there a network? What pip says is in .venv/pip.log"; exit 1; }
 	@cp $* $@
 
-.venv/requirements-dev.txt: .venv/requirements.txt
+.venv/requirements-06.txt: .venv/requirements.txt
+.venv/requirements-dev.txt: .venv/requirements-06.txt
+run-06: .venv/requirements-06.txt
 
 # Flask's own message for a port in use does not say how to choose another.
 define check_address

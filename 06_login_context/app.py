@@ -1,0 +1,42 @@
+"""Chapter 06: a login in a context-local, shared by several processes. The combined app."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, render_template
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import config as settings
+import contacts
+import context
+import cors
+import errors
+import ext
+import guard
+import handlers
+import login
+import uploads
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the app; where settings come from is in config.py."""
+    app = Flask(__name__)
+    settings.load(app, config)
+    if proxies := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, proxies)  # type: ignore[method-assign]
+    uploads.init_app(app)
+    cors.init_app(app)
+    errors.init_app(app)
+    handlers.init_app(app)
+    ext.init_app(app)
+    context.init_app(app, login.open_bot)
+    guard.init_app(app)
+    login.init_app(app)
+    contacts.init_app(app)
+
+    @app.get("/")
+    def index() -> str:
+        ext.channels()  # gives the browser its cookie, before it asks for several things at once
+        return render_template("index.html")
+
+    return app

@@ -1,0 +1,78 @@
+// What any page like this one needs: to ask, to tell, to copy a template.
+const $ = (id) => document.getElementById(id);
+const FAILURES = {
+  0: "The server does not answer.",
+  401: "You are logged out.",
+  413: "This file is too large.",
+  503: "The server is not available at the moment.",
+};
+
+// Returns the JSON; throws an Error with `status` (0: no answer) and `wait`, in seconds.
+async function api(method, url, body) {
+  const json = body && !(body instanceof FormData);
+  const request = { method, body: json ? JSON.stringify(body) : body };
+  if (json) request.headers = { "Content-Type": "application/json" };
+  const answer = await fetch(url, request).catch(() => ({ status: 0 }));
+  const data = await answer.json?.().catch(() => ({})); // a proxy's 502 is HTML
+  if (answer.ok) return data;
+  const { msg = answer.statusText } = data; // a text, or the faults of each field
+  const faults = typeof msg === "object" ? Object.values(msg).flat().join(" ") : msg;
+  const message = FAILURES[answer.status] ?? faults;
+  const wait = Number(answer.headers?.get("Retry-After")) || 3;
+  throw Object.assign(new Error(message), { status: answer.status, wait });
+}
+
+const unless = (status) => (error) => { // api(...).catch(unless(404)): undefined for a 404
+  if (error.status !== status) throw error;
+};
+
+function say(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text; // else it is read out again
+}
+
+function note(text) {
+  say("note", text);
+  clearTimeout(note.timer);
+  note.timer = setTimeout(say, 6000, "note", "");
+}
+
+function on(id, event, action) { // one at a time; what goes wrong is said
+  let running;
+  $(id).addEventListener(event, async (details) => {
+    details.preventDefault();
+    if (running) return;
+    running = true;
+    try {
+      await action(details);
+    } catch (error) {
+      note(error.message);
+      if (error.status === 401) load();
+    }
+    running = false;
+  });
+}
+
+// A copy of a <template>, with a name and, in the name's colour, its initials.
+function copy(template, name, face = name) {
+  const item = $(template).content.firstElementChild.cloneNode(true);
+  item.querySelector("bdi").textContent = name;
+  paint(item.querySelector(".avatar"), face);
+  return item;
+}
+
+function paint(avatar, name) {
+  const words = name.trim().split(/\s+/);
+  const firsts = words.map((word) => [...new Intl.Segmenter().segment(word)][0]?.segment ?? "");
+  const capitals = firsts.filter((first) => first !== first.toLowerCase());
+  avatar.textContent = capitals.slice(0, 2).join("") || firsts[0];
+  const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
+  avatar.style.setProperty("--hue", hue);
+}
+
+function show(id, title) {
+  document.title = `${title} · Chat desk`;
+  if (!$(id).hidden) return;
+  const focused = document.activeElement !== document.body; // on what disappears now
+  for (const part of document.querySelectorAll("main > section")) part.hidden = part.id !== id;
+  if (focused) $(id).querySelector("h1").focus();
+}

@@ -1,0 +1,218 @@
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import tasks
+from conftest import Desk
+
+LogIn = Callable[..., FlaskClient]
+FILE = "0" * 64 + ".txt"
+
+
+@pytest.fixture
+def ada(app: Flask, log_in: LogIn) -> FlaskClient:
+    """A browser whose contacts have been fetched."""
+    return fetched(app, log_in(app, "ada"))
+
+
+def fetched(app: Flask, client: FlaskClient) -> FlaskClient:
+    with client.session_transaction() as session, app.app_context():
+        tasks.retrieve_data(session["login"])
+    return client
+
+
+def get(client: FlaskClient, url: str) -> Any:
+    answer = client.get(url)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def names(answer: Any) -> list[str]:
+    return [user["name"] for user in answer["users"]]
+
+
+def send(client: FlaskClient, **message: Any) -> Any:
+    return client.post("/j/messages", json={"recipients": ["lin"], "text": "Hello"} | message)
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("kind", "singular", "total"),
+    [("users", "friend", 250), ("groups", "group", 12), ("mps", "mp", 20)],
+)
+def test_each_kind_has_its_list(ada: FlaskClient, kind: str, singular: str, total: int) -> None:
+    answer = get(ada, f"/j/{kind}")
+    assert (answer["total"], answer["page"], answer["ready"]) == (total, 1, True)
+    assert answer["pages"] == -(-total // 50) and len(answer[kind]) == min(total, 50)
+    assert answer[kind][0].keys() == {"id", "name", "kind"}
+    assert {contact["kind"] for contact in answer[kind]} == {singular}
+
+
+def test_pages_together_hold_everybody_once(ada: FlaskClient) -> None:
+    pages = [get(ada, f"/j/users?page={n}&per_page=60")["users"] for n in range(1, 6)]
+    assert [len(page) for page in pages] == [60, 60, 60, 60, 10]
+    assert len({user["id"] for page in pages for user in page}) == 250
+
+
+def test_a_page_beyond_the_last_is_empty(ada: FlaskClient) -> None:
+    answer = get(ada, "/j/users?page=7")
+    assert (answer["users"], answer["pages"], answer["total"]) == ([], 5, 250)
+
+
+def test_before_the_task_is_done_the_list_is_not_ready(app: Flask, log_in: LogIn) -> None:
+    answer = get(log_in(app), "/j/users")
+    assert (answer["users"], answer["total"], answer["ready"]) == ([], 0, False)
+
+
+@pytest.mark.parametrize(
+    ("q", "name"),
+    [
+        ("ŁUKASIEWICZ", "José Łukasiewicz"),
+        ("weiss", "Grace Weiß"),
+        ("ГОГОЛЬ", "Анна Гоголь"),
+        ("ΡΉΓΑΣ", "Ελένη Ρήγας"),
+        ("Zoe\u0308", "Zoë Hopper"),
+        ("秀英", "王秀英"),
+        ("يوسف", "يوسف حداد"),
+        ("मीरा", "मीरा शर्मा"),
+    ],
+)
+def test_search_finds_any_script_in_any_case(ada: FlaskClient, q: str, name: str) -> None:
+    answer = ada.get("/j/users", query_string={"q": q}).json
+    assert name in names(answer)
+    assert answer and answer["total"] < 250
+
+
+def test_search_without_a_match_is_empty(ada: FlaskClient) -> None:
+    answer = get(ada, "/j/users?q=%00%20nobody%20%25_*")
+    assert (answer["users"], answer["pages"], answer["total"]) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("name", ["page", "per_page"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "１", "1_0", "+1", "9" * 5000, "%ff"])
+def test_a_page_that_is_no_number_is_1000_by_name(ada: FlaskClient, name: str, value: str) -> None:
+    answer = ada.get(f"/j/users?{name}={value}")
+    assert answer.status_code == 400 and answer.json
+    assert answer.json["error_code"] == 1000 and list(answer.json["msg"]) == [name]
+
+
+def test_too_much_at_once_is_1000_by_name(ada: FlaskClient) -> None:
+    for query in ("per_page=101", "q=" + 101 * "x"):
+        answer = ada.get(f"/j/users?{query}").json
+        assert answer and list(answer["msg"]) == [query.split("=")[0]]
+
+
+def test_everybody_sees_their_own(app: Flask, log_in: LogIn, ada: FlaskClient) -> None:
+    lin = fetched(app, log_in(app, "lin"))
+    assert {"lin", "omar"} < {user["id"] for user in get(ada, "/j/users")["users"]}
+    assert {"ada", "omar"} < {user["id"] for user in get(lin, "/j/users")["users"]}
+    assert get(ada, "/j/groups")["groups"][0]["id"] != get(lin, "/j/groups")["groups"][0]["id"]
+
+
+# Messages
+
+
+def test_a_message_arrives_at_the_page_of_an_account_of_this_desk(
+    desk: Desk, app: Flask, log_in: LogIn, ada: FlaskClient
+) -> None:
+    answer = send(ada, recipients=["lin", "ada-friend-1"], text="您好 👋")
+    assert answer.status_code == 201
+    message = answer.json["message"]
+    assert (message["from"], message["text"], message["mine"]) == ("Ada Lovelace", "您好 👋", True)
+    assert message["to"] == ["林徽因", "Grace Nguyễn"]
+    assert json.loads(desk.events("account:lin", "message")[-1]) == message | {"mine": False}
+    assert json.loads(desk.events("account:ada", "message")[-1]) == message
+    assert get(log_in(app, "lin"), "/j/messages")["messages"] == [message | {"mine": False}]
+    assert get(ada, "/j/messages")["messages"] == [message]
+    assert get(log_in(app, "omar"), "/j/messages")["messages"] == []
+
+
+def test_the_newest_fifty_are_kept_newest_first(desk: Desk, ada: FlaskClient) -> None:
+    for n in range(53):
+        assert send(ada, text=str(n)).status_code == 201
+    texts = [message["text"] for message in get(ada, "/j/messages")["messages"]]
+    assert texts == [str(n) for n in range(52, 2, -1)]
+    assert desk.redis.llen("messages:ada") == desk.redis.llen("messages:lin") == 50
+
+
+def test_an_attachment_is_an_upload(ada: FlaskClient) -> None:
+    file = ada.post("/uploads", data={"file": (BytesIO(b"minutes"), "minutes.txt")}).json
+    assert file
+    message = send(ada, text="", attachment=file["filename"]).json["message"]
+    assert message["attachment"] == file["url"]
+    assert ada.get(message["attachment"]).data == b"minutes"
+
+
+def test_nobody_gets_a_message_twice(ada: FlaskClient) -> None:
+    assert send(ada, recipients=["lin", "lin"]).json["message"]["to"] == ["林徽因"]
+
+
+UNKNOWN = [["nobody"], ["lin", "nobody"], ["lin\0"], ["\ud800"], ["ada"], ["lin-friend-1"]]
+NO_IDS = [[], [None], [[]], [{}], [7], [True], ["lin"] * 51]
+NO_FILES = ["", FILE, FILE + "\n", FILE * 50, "0" * 64 + ".\ud800", "../secret_key", "/etc/passwd"]
+WRONG: dict[str, list[Any]] = {
+    "recipients": [None, "lin", {}, {"lin": 1}, 7, *NO_IDS, *UNKNOWN],
+    "text": [None, "", 7, [], {}, True, "x" * 2001, "a\0b", "\ud83d", "\udc4b!"],
+    "attachment": [7, [], {}, True, *NO_FILES],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, vs in WRONG.items() for v in vs])
+def test_a_field_that_cannot_be_is_1000_by_name(ada: FlaskClient, field: str, value: Any) -> None:
+    answer = send(ada, **{field: value})
+    assert (answer.status_code, answer.json["error_code"]) == (400, 1000)
+    assert list(answer.json["msg"]) == [field]
+
+
+def test_all_faults_are_named_at_once(ada: FlaskClient) -> None:
+    answer = ada.post("/j/messages", json={"attachment": 1}).json
+    assert answer and answer["msg"].keys() == {"recipients", "text", "attachment"}
+
+
+DEEP = ["[" * 100_000, '{"a":' * 100_000]
+BODIES = ["", "null", "7", '"x"', "[]", "{", "\xff", "NaN", '{"text": ' + "9" * 5000 + "}", *DEEP]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_a_body_that_is_no_json_object_is_1000(ada: FlaskClient, body: str) -> None:
+    answer = ada.post("/j/messages", data=body.encode("latin-1"), content_type="application/json")
+    assert answer.status_code == 400 and answer.json
+    assert (answer.json["error_code"], list(answer.json["msg"])) == (1000, ["body"])
+
+
+def test_a_body_of_another_type_is_1000(ada: FlaskClient) -> None:
+    assert ada.post("/j/messages", data={"text": "x"}).status_code == 400
+
+
+def test_before_the_contacts_are_there_nobody_is_known(app: Flask, log_in: LogIn) -> None:
+    assert send(log_in(app)).status_code == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+def test_no_json_at_all_is_a_500(ada: FlaskClient) -> None:
+    @hypothesis_settings(
+        max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    @given(recipients=JSON | st.just(["lin"]), text=JSON | st.just("x"), attachment=JSON)
+    def check(**message: Any) -> None:
+        body = json.dumps(message)
+        answer = ada.post("/j/messages", data=body, content_type="application/json")
+        assert answer.status_code in (201, 400)
+
+    check()

@@ -1,0 +1,220 @@
+import json
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+from celery import Celery  # type: ignore[import-untyped]
+from flask import Flask
+from flask.testing import FlaskClient
+from kombu.transport.redis import Channel
+
+import tasks
+from conftest import Desk, until
+from ext import redis
+
+LogIn = Callable[..., FlaskClient]
+
+
+def login_id(client: FlaskClient) -> str:
+    with client.session_transaction() as session:
+        return str(session["login"])
+
+
+def progress(desk: Desk, login: str) -> list[int]:
+    return [json.loads(data)["done"] for data in desk.events(f"login:{login}", "progress")]
+
+
+def ready(client: FlaskClient) -> bool:
+    return bool((client.get("/j/me").json or {}).get("ready"))
+
+
+def contacts(desk: Desk, login: str) -> Any:
+    return json.loads(desk.redis.get(f"contacts:{login}") or "null")
+
+
+# With a real worker
+
+
+def test_the_worker_fetches_what_a_login_asks_for(
+    desk: Desk, app: Flask, log_in: LogIn, worker: Popen[bytes]
+) -> None:
+    client = log_in(app)
+    until(lambda: ready(client))
+    assert progress(desk, login_id(client)) == [50, 100, 150, 200, 250, 262, 282]
+    assert desk.events(f"login:{login_id(client)}", "contacts") == ['{"type": "ready"}']
+
+
+def test_a_worker_starts_before_anybody_has_scanned(own_desk: Desk) -> None:
+    own_desk.worker()
+    until(lambda: b"ready." in (own_desk.folder / "worker-0.log").read_bytes())
+
+
+def test_a_killed_workers_task_goes_to_another_with_the_same_end(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    first = own_desk.worker(BOT_CLASS="bots.SlowBot", VISIBILITY_TIMEOUT="1")
+    client = log_in(own_desk.app(VISIBILITY_TIMEOUT=1))
+    login = login_id(client)
+    until(lambda: progress(own_desk, login))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert contacts(own_desk, login) is None  # nothing half done to be seen
+    own_desk.worker(VISIBILITY_TIMEOUT="1")
+    undisturbed = log_in(own_desk.app())
+    until(lambda: ready(client) and ready(undisturbed))
+    assert contacts(own_desk, login) == contacts(own_desk, login_id(undisturbed))
+    until(lambda: own_desk.redis.hlen("unacked") == 0)
+
+
+def test_a_worker_that_is_stopped_gives_its_task_back(own_desk: Desk, log_in: LogIn) -> None:
+    first = own_desk.worker(BOT_CLASS="bots.SlowBot")
+    client = log_in(own_desk.app())
+    until(lambda: progress(own_desk, login_id(client)))
+    first.send_signal(signal.SIGQUIT)
+    first.wait(20)
+    own_desk.worker()
+    until(lambda: ready(client))
+
+
+def test_a_network_that_fails_is_tried_again(
+    own_desk: Desk, log_in: LogIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAKY_MARKER", str(tmp_path / "failed"))
+    own_desk.worker(BOT_CLASS="bots.FlakyBot")
+    client = log_in(own_desk.app())
+    until(lambda: ready(client))
+    assert (tmp_path / "failed").exists()
+
+
+def test_a_task_survives_a_redis_that_is_killed(own_desk: Desk, log_in: LogIn) -> None:
+    client = log_in(own_desk.app())
+    own_desk.server.terminate()  # SIGKILL
+    own_desk.server.start()
+    own_desk.worker()
+    until(lambda: ready(client))
+
+
+# The task itself
+
+
+def test_a_reader_sees_the_old_list_until_the_new_one_is_whole(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    app = own_desk.app(BOT_CLASS="bots.SteadyBot")
+    login = login_id(log_in(app))
+    with app.app_context():
+        tasks.retrieve_data(login)
+    whole = contacts(own_desk, login)
+    own_desk.redis.set(f"contacts:{login}", '"old"')
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(tasks.retrieve_data, login)
+        seen = [contacts(own_desk, login)]
+        while not done.done():
+            seen.append(contacts(own_desk, login))
+    done.result()
+    seen.append(contacts(own_desk, login))
+    assert (seen[0], seen[-1]) == ("old", whole)
+    assert all(value in ("old", whole) for value in seen)
+
+
+def test_run_twice_it_ends_in_the_same_state(desk: Desk, app: Flask, log_in: LogIn) -> None:
+    login = login_id(log_in(app))
+    with app.app_context():
+        tasks.retrieve_data(login)
+        once = contacts(desk, login)
+        tasks.retrieve_data(login)
+    assert contacts(desk, login) == once
+
+
+def test_for_a_login_that_has_ended_it_stops_quietly(own_desk: Desk, log_in: LogIn) -> None:
+    client = log_in(own_desk.app())
+    login = login_id(client)
+    client.post("/j/logout")
+    tasks.retrieve_data(login)
+    assert contacts(own_desk, login) is None
+    assert progress(own_desk, login) == []
+
+
+def test_a_logout_meanwhile_stops_it(own_desk: Desk, log_in: LogIn) -> None:
+    client = log_in(own_desk.app(BOT_CLASS="bots.SlowBot"))
+    login = login_id(client)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(tasks.retrieve_data, login)
+        until(lambda: progress(own_desk, login))
+        client.post("/j/logout")
+        done.result()
+    assert contacts(own_desk, login) is None
+    assert len(progress(own_desk, login)) < 7
+
+
+def test_what_comes_in_after_the_logout_is_not_kept(desk: Desk, app: Flask, log_in: LogIn) -> None:
+    client = log_in(app)
+    login = login_id(client)
+    client.post("/j/logout")
+    with app.app_context():
+        assert not tasks.swap_in(login, {"users": []})
+    assert contacts(desk, login) is None
+
+
+def test_contacts_go_when_their_login_does(desk: Desk, app: Flask, log_in: LogIn) -> None:
+    login = login_id(log_in(app))
+    with app.app_context():
+        tasks.retrieve_data(login)
+    assert 0 <= desk.redis.ttl(f"login:{login}") - desk.redis.ttl(f"contacts:{login}") <= 1
+
+
+def test_contacts_that_are_there_before_the_login_is_taken_up_stay_as_long(
+    own_desk: Desk,
+) -> None:
+    browser = own_desk.app().test_client()
+    uuid = (browser.post("/j/login/qr").json or {})["uuid"]
+    browser.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
+    login = own_desk.redis.hget(f"scan:{uuid}", "login")
+    tasks.retrieve_data(login)
+    assert browser.post("/j/login").status_code == 200
+    assert own_desk.redis.ttl(f"contacts:{login}") > 1_000_000
+
+
+# Traps
+
+
+def test_trap_the_visibility_timeout_alone_is_no_bound(desk: Desk, app: Flask) -> None:
+    by_default = Channel.unacked_restore_interval * Channel.unacked_restore_throttle
+    assert by_default == 100  # seconds between two looks, whatever the timeout is
+    options = app.extensions["celery"].conf.broker_transport_options
+    ours = options["unacked_restore_interval"] * options["unacked_restore_throttle"]
+    assert options["visibility_timeout"] + ours <= 70
+
+
+def test_trap_with_a_result_backend_a_dead_broker_is_another_error_after_19_seconds(
+    desk: Desk, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = "redis://127.0.0.1:1"
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", dead)  # which Celery reads by itself
+    wrong = Celery("wrong", broker=dead, set_as_current=False)
+    wrong.conf.update(task_publish_retry_policy={"max_retries": 0})
+    policy = {"max_retries": 0}  # or the test takes the 19 seconds
+    wrong.conf.update(result_backend_transport_options={"retry_policy": policy})
+
+    @wrong.task  # type: ignore[untyped-decorator]
+    def nothing() -> None: ...
+
+    with pytest.raises(RuntimeError, match="result store"):
+        nothing.delay()
+    client = desk.app(CELERY_BROKER_URL=dead).test_client()
+    uuid = (client.post("/j/login/qr").json or {})["uuid"]
+    client.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
+    assert client.post("/j/login").status_code == 503
+
+
+def test_trap_a_task_without_the_app_context_does_not_know_redis(app: Flask) -> None:
+    def ping() -> bool:
+        return bool(redis.ping())
+
+    with pytest.raises(RuntimeError, match="application context"):
+        Celery("plain").task(ping)()
+    assert app.extensions["celery"].task(ping)()

