@@ -83,7 +83,8 @@ def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
         }
         assert block.file or executed, f"{block}: names no file and is not executed"
     else:
-        assert block.language in ("console", "sh"), f"{block}: a block in {block.language!r}"
+        known = ("console", "sh", "mermaid")
+        assert block.language in known, f"{block}: a block in {block.language!r}"
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=str)
@@ -91,7 +92,9 @@ def test_shell_commands_name_what_is_there(block: Block) -> None:
     folder = ROOT
     for line in block.text.splitlines():
         known = re.match(
-            r"(?:\w+=\S+ )?(?:make \S+|cd (?P<cd>\S+)|npm install|npm run (?P<script>\S+)|pytest"
+            r"(?:\w+=\S+ )?(?:make \S+(?: \w+=\S+)?|cd (?P<cd>\S+)|npm install"
+            r"|npm run (?P<script>\S+)|pytest|python redis_server\.py"
+            r"|celery -A make_celery:celery worker --concurrency 2|gunicorn \"app:create_app\(\)\""
             r"|pip install -r (?P<file>\S+) pytest|python -m venv \.venv|\. \.venv/bin/activate"
             r"|flask run --port 81\d\d)(?: +#.*)?$",
             line,

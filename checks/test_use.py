@@ -42,6 +42,13 @@ PROBES = {
         assert client.get("/api/nope").json["error_code"] == 1003
         assert client.get("/nope").mimetype == "text/html"
     """,
+    "06": """
+        lin = app.test_client()
+        assert client.get("/me").status_code == 401
+        assert client.post("/login/7f3a").text == "Ada Lovelace"
+        assert lin.post("/login/c41d").text == "林徽因"
+        assert client.get("/me").text == "Ada Lovelace"
+    """,
 }
 
 

@@ -20,6 +20,7 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"(?i)(?<=^Expires: ).+": "<date>",
     r"(?i)(?<=^Server: ).+": "<server>",
     r'(?i)(?<=^Etag: ").+(?=")': "<etag>",
+    r"(?<=^id: )\d+-\d+": "<id>",
     r"(?<=^X-Request-ID: )[0-9a-f]{32}": "<id>",
     r'(?<="request_id": ")[0-9a-f]{32}': "<id>",
     r"(?<=^Allow: ).+": lambda methods: ", ".join(sorted(methods[0].split(", "))),
@@ -41,8 +42,11 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
         env = os.environ | {"CURL_HOME": temporary, "PATH": path}
         own, port = f":81{chapter.name[:2]}", free_port()
         serve = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+        if (folder / "Procfile").exists():
+            serve = [sys.executable, "run.py"]
+            env["PORT"] = str(port)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with process(serve, folder, port, **quiet):
+        with process(serve, folder, port, env=env, **quiet):
             for block in consoles:
                 text = ""
                 for command in re.findall(r"^\$ ((?:.*\\\n)*.*)\n", block.text, re.MULTILINE):
