@@ -36,7 +36,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     @app.get("/")
     def index() -> str:
-        ext.channels()  # gives the browser its cookie, before it asks for several things at once
+        ext.browser_id()  # gives the browser its cookie, before it asks for several things at once
         return render_template("index.html")
 
     return app

@@ -6,20 +6,27 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from kombu.connection import Connection
 from redis import ConnectionPool
 from werkzeug.utils import import_string
 
 import redis_server
 
+connection: Any = Connection  # kombu has no types
 DEFAULTS = {
     "BOT_CLASS": "wx.DemoBot",
     "LOGIN_TTL": 120,  # seconds
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "PUBLIC_URL": None,
+    "SSE_MAX_STREAMS": 500,  # open ones per process
+    "SSE_QUEUE": 100,  # events that a browser may be behind
+    "SSE_HEARTBEAT": 15,  # seconds
+    "SSE_HISTORY": 1000,  # events kept for browsers that come back
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
     "API_PREFIXES": ["/j", "/uploads"],
     "SESSION_COOKIE_NAME": "desk",  # cookies do not tell the ports of a host apart
@@ -34,15 +41,27 @@ def whole(value: object) -> bool:
 
 
 NEEDED: dict[str, tuple[Callable[[Any], object], str]] = {
-    "BOT_CLASS": (import_string, "the import path of a class"),
+    "BOT_CLASS": (lambda path: import_string(path).accounts, "the import path of a Bot"),
     "LOGIN_TTL": (whole, "a number of seconds"),
     "VISIBILITY_TIMEOUT": (whole, "a number of seconds"),
-    "PUBLIC_URL": (lambda url: url is None or re.match("https?://.", url), "an address"),
+    "SSE_MAX_STREAMS": (whole, "a number"),
+    "SSE_QUEUE": (whole, "a number"),
+    "SSE_HEARTBEAT": (whole, "a number of seconds"),
+    "SSE_HISTORY": (whole, "a number"),
+    "PUBLIC_URL": (lambda url: url is None or re.match(r"https?://[\w.\[]", url), "an address"),
+    "PERMANENT_SESSION_LIFETIME": (lambda t: timedelta(seconds=1) <= t, "a timedelta"),
+    "SESSION_COOKIE_SAMESITE": (("Lax", "Strict").count, "Lax or Strict"),
     "PROXIES": (lambda n: n == 0 or whole(n), "a number"),
     "REDIS_URL": (ConnectionPool.from_url, "the address of a Redis server"),
-    "CELERY_BROKER_URL": (lambda url: "://" in url, "the address of a broker"),
-    "SECRET_KEY": (lambda key: isinstance(key, (str, bytes)), "a text"),
+    "CELERY_BROKER_URL": (
+        lambda url: "://" in url and connection(url).transport,
+        "the address of a broker",
+    ),
+    "SECRET_KEY": (lambda key: isinstance(key, (str, bytes)) and len(key) > 15, "a long text"),
 }
+
+
+SECRET = ("SECRET_KEY", "REDIS_URL", "CELERY_BROKER_URL")  # or what holds a password
 
 
 def secret_key(folder: Path) -> str:
@@ -61,23 +80,28 @@ def secret_key(folder: Path) -> str:
 def broker_url(redis_url: str) -> str:
     """Return what Celery calls this Redis server: ``redis+socket:`` for ``unix:``."""
     path, _, db = redis_url.removeprefix("unix://").partition("?db=")
-    return f"redis+socket://{path}?virtual_host={db or 0}" if "unix:" in redis_url else redis_url
+    ours = redis_url.startswith("unix://")
+    return f"redis+socket://{path}?virtual_host={db or 0}" if ours else redis_url
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     """Fill app.config; ValueError names a setting that cannot work."""
     settings = app.config
     settings.from_mapping(DEFAULTS)
-    settings["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
     settings.from_pyfile(os.path.join(app.root_path, "local_settings.py"), silent=True)
+    # Not in local_settings.py: run.py has to know whether to start a server.
+    settings["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
     settings.from_prefixed_env()
     settings.from_mapping(config)
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or secret_key(Path(app.instance_path))
+    if str(settings["PUBLIC_URL"]).startswith("https:"):
+        settings.update(SESSION_COOKIE_SECURE=True, SESSION_COOKIE_NAME="__Host-desk")
     settings.setdefault("CELERY_BROKER_URL", broker_url(str(settings["REDIS_URL"])))
     for name, (check, needed) in NEEDED.items():
         try:
             fits = check(settings[name])
-        except (AttributeError, ImportError, TypeError, ValueError):
+        except (AttributeError, ImportError, LookupError, TypeError, ValueError):
             fits = False
         if not fits:
-            raise ValueError(f"{name} is {settings[name]!r}, not {needed}")
+            value = "set to something" if name in SECRET else repr(settings[name])
+            raise ValueError(f"{name} is {value}, not {needed}")

@@ -46,7 +46,7 @@ class Desk:
     def app(self, **config: Any) -> Flask:
         defaults = {
             "TESTING": True,
-            "SECRET_KEY": "test",
+            "SECRET_KEY": "a key for the tests alone",
             "REDIS_URL": self.url,
             "BOT_CLASS": "bots.QuickBot",
             "UPLOAD_FOLDER": self.folder / "uploads",
@@ -55,7 +55,7 @@ class Desk:
 
     def worker(self, **config: str) -> subprocess.Popen[bytes]:
         """Start a Celery worker; *config*: settings of the app."""
-        env = {"FLASK_BOT_CLASS": "bots.QuickBot", "FLASK_SECRET_KEY": "test"}
+        env = {"FLASK_BOT_CLASS": "bots.QuickBot", "FLASK_SECRET_KEY": "a key for the tests alone"}
         env |= {"PYTHONPATH": str(HERE / "tests"), "REDIS_URL": self.url}
         env |= {"FLASK_UPLOAD_FOLDER": str(self.folder / "uploads")}
         env |= {f"FLASK_{name}": value for name, value in config.items()}

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, current_app, request, session, url_for
 from context import current_bot
 from exceptions import ParameterException, Success
 from ext import redis, sse
+from tasks import retrieve_data
 from wx import Contact, bot_class
 
 bp = Blueprint("contacts", __name__, url_prefix="/j")
@@ -50,6 +51,13 @@ def list_contacts(kind: str) -> Success:
     answer = {kind: shown, "page": page, "pages": -(-len(found) // per_page)}
     answer |= {"total": len(found), "ready": data is not None}
     return Success(data=answer)
+
+
+@bp.post("/contacts")
+def fetch() -> Success:
+    """Have the contacts fetched anew: 202."""
+    retrieve_data.delay(session["login"])
+    return Success(code=202)
 
 
 def check(data: dict[str, Any], names: dict[str, str]) -> None:

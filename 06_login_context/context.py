@@ -46,7 +46,7 @@ def bot_context(login_id: str | None) -> Iterator[Bot]:
     try:
         yield entry[1]
     finally:
-        while _bots.pop() not in (entry, None):
+        while (top := _bots.pop()) is not None and top is not entry:
             pass  # of a request that somebody left open inside
 
 

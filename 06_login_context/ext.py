@@ -17,9 +17,15 @@ from errors import ServiceUnavailable
 from sse import SSE
 
 
+def browser_id() -> str:
+    """Return what this browser is called until its next login or logout."""
+    name: str = session.setdefault("browser", secrets.token_hex(16))
+    return name
+
+
 def channels() -> list[str]:
     """Return what this browser listens to; sse.publish without a channel goes to the first."""
-    names = [f"browser:{session.setdefault('browser', secrets.token_hex(16))}"]
+    names = [f"browser:{browser_id()}"]
     if login := session.get("login"):
         account = redis.hget(f"login:{login}", "account")
         names += [f"login:{login}", f"account:{account}"] if account else []
@@ -28,7 +34,7 @@ def channels() -> list[str]:
 
 redis: Any = LocalProxy(lambda: current_app.extensions["redis"])
 celery: Any = LocalProxy(lambda: current_app.extensions["celery"])
-sse = SSE()
+sse: Any = LocalProxy(lambda: current_app.extensions["sse"])
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:
@@ -82,6 +88,7 @@ def init_app(app: Flask) -> None:
     """Bind the extensions to *app*; Redis or broker away is 503 and code 1009."""
     app.extensions["redis"] = make_redis(app.config["REDIS_URL"])
     app.extensions["celery"] = make_celery(app)
-    sse.init_app(app, app.extensions["redis"], channels)
+    app.extensions["sse"] = SSE()
+    app.extensions["sse"].init_app(app, app.extensions["redis"], channels)
     app.register_error_handler(RedisError, unavailable)
     app.register_error_handler(OperationalError, unavailable)

@@ -3,9 +3,7 @@
 Settings: ``CORS_ORIGINS``, if ``CORS_CREDENTIALS``, may also write (chapter 02).
 """
 
-from urllib.parse import urlsplit
-
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, abort, current_app, request
 
 from context import current_bot
 from errors import AccessForbidden
@@ -18,11 +16,14 @@ POLICY = (
 
 def check_origin() -> None:
     """Refuse writes that a page of another origin sends with this browser's cookie."""
-    origin = request.headers.get("Origin")
-    if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
+    if not request.host:  # not a name that a host can have
+        abort(400)
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    safe = request.method in ("GET", "HEAD", "OPTIONS")
+    if safe or (origin is None and site in (None, "none", "same-origin")):
         return
     friends = current_app.config["CORS_ORIGINS"] if current_app.config["CORS_CREDENTIALS"] else []
-    if urlsplit(origin).netloc != request.host and origin not in friends:
+    if origin not in (f"{request.scheme}://{request.host}", *friends):
         raise AccessForbidden("This page may not write here.")
 
 

@@ -11,8 +11,7 @@ worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a pr
 graceful_timeout = 2  # seconds; a stream never ends by itself
 control_socket_disable = True  # all instances would share one, in the user's home
 reload = get_debug_flag()
-accesslog = "-"
-access_log_format = "%(m)s %(U)s %(s)s"
+accesslog = None  # its lines would hold the tokens of codes that are open
 
 
 def post_worker_init(worker: Any) -> None:

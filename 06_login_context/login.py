@@ -30,7 +30,7 @@ from redis import RedisError
 from context import bot_context, current_bot
 from errors import IllegalState, NotFound, NotLoggedIn
 from exceptions import Success
-from ext import redis, sse
+from ext import browser_id, redis, sse
 from tasks import retrieve_data
 from wx import Bot, bot_class, get_bot
 
@@ -46,7 +46,10 @@ def open_bot(login_id: str | None) -> Bot:
     account = redis.hget(f"login:{login_id}", "account") if login_id else None
     if account is None:
         raise NotLoggedIn()
-    return get_bot(account)
+    try:
+        return get_bot(account)
+    except KeyError:  # BOT_CLASS has changed since
+        raise NotLoggedIn() from None
 
 
 def get_logged_in_user(bot: Bot) -> dict[str, str]:
@@ -68,6 +71,9 @@ def move(token: str, to: str, **fields: str) -> tuple[dict[str, str], bool]:
         if scan.get("state") not in OPEN or scan["state"] == new["state"]:
             return scan, False
         pipe.hset(f"scan:{token}", mapping=new)
+        if login := new.get("login"):  # it goes again if nobody takes it up
+            pipe.hset(f"login:{login}", "account", new["account"])
+            pipe.expire(f"login:{login}", KEEP * current_app.config["LOGIN_TTL"])
         return scan | new, True
 
     scan, moved = redis.transaction(step, f"scan:{token}", value_from_callable=True)
@@ -101,7 +107,7 @@ def scan_url(token: str) -> str:
 def new_code() -> Success:
     """Make a code for this browser: 201. The one before is void."""
     ttl, token = current_app.config["LOGIN_TTL"], secrets.token_urlsafe(16)
-    browser = session.setdefault("browser", secrets.token_hex(16))
+    browser = browser_id()
     now, agent = time.time(), request.user_agent.string[:300]
     scan = {"browser": browser, "state": "pending", "since": now, "until": now + ttl}
     scan |= {"address": request.remote_addr or "", "agent": agent}
@@ -174,11 +180,7 @@ def answer(token: str) -> tuple[str, int]:
         return page(*move(token, "cancelled"))
     if action != "confirm" or account not in [a["id"] for a in bot_class().accounts()]:
         return page(move(token, "scanned")[0], status=400)
-    login_id = secrets.token_hex(16)
-    with redis.pipeline() as pipe:  # before anybody can take it up; if nobody does, it goes
-        pipe.hset(f"login:{login_id}", "account", account)
-        pipe.expire(f"login:{login_id}", KEEP * current_app.config["LOGIN_TTL"]).execute()
-    return page(*move(token, "confirmed", login=login_id))
+    return page(*move(token, "confirmed", login=secrets.token_hex(16), account=account))
 
 
 @phone.errorhandler(RedisError)
@@ -200,15 +202,16 @@ def login() -> Success:
         raise IllegalState("Confirm the code on a phone first.") from None
     retrieve_data.delay(login_id)
     sse.publish({"type": "logged_in", "user": user}, type="login")
-    with redis.pipeline() as pipe:  # last, and twice does no harm
+    with redis.pipeline() as pipe:  # last: whatever failed before can be tried again
         for key in (f"login:{login_id}", f"contacts:{login_id}"):
             pipe.expire(key, current_app.permanent_session_lifetime)
-        pipe.delete(f"scan:{token}", f"pending:{browser}").execute()
+        if not pipe.delete(f"scan:{token}").execute()[-1]:
+            raise IllegalState("This code has been taken up.")
     if "login" in session:
         end(session["login"])
-    session.clear()  # the browser's id too: whoever planted it has nothing
+    session.clear()  # the browser's id, too: who knew it hears nothing of this login
     session.permanent = True
-    session.update(browser=secrets.token_hex(16), login=login_id)
+    session.update(browser=browser_id(), login=login_id)
     return Success(data={"user": user})
 
 

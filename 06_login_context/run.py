@@ -33,7 +33,7 @@ def well() -> bool:
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 commands = dict(re.findall(r"^(\w+): *(.+)", Path("Procfile").read_text(), re.MULTILINE))
-if os.environ.get("REDIS_URL"):
+if os.environ.get("REDIS_URL") or os.environ.get("FLASK_REDIS_URL"):
     del commands["redis"]
 for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE:
     signal.signal(number, lambda *_: asked.set())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Flask, Response, json, request
-from redis import ConnectionPool, Redis, RedisError, ResponseError
+from redis import ConnectionPool, Redis
 
 from errors import ServiceUnavailable
 
@@ -30,11 +30,11 @@ Queue = queue.Queue[Entry]  # of one browser
 
 def after(redis: Any, event_id: str) -> list[Entry] | None:
     """Return the entries newer than *event_id*; None if there is none with that id (any more)."""
-    with contextlib.suppress(ResponseError):  # it does not look like an id
-        entries: list[Entry] = redis.xrange(KEY, event_id)
-        if entries and entries[0][0] == event_id:  # so nothing newer has been trimmed either
-            return entries[1:]
-    return None
+    if not re.fullmatch(r"\d{1,15}-\d{1,15}", event_id, re.ASCII):
+        return None
+    entries: list[Entry] = redis.xrange(KEY, event_id)
+    # If it is still there, nothing newer has been trimmed either.
+    return entries[1:] if entries and entries[0][0] == event_id else None
 
 
 def order(event_id: str) -> tuple[int, ...]:
@@ -92,12 +92,19 @@ class SSE:
         response.response = self.events(browser, channels, asked, now)
         return response
 
+    def missed(self, channels: list[str], mark: str) -> list[Entry] | None:
+        """Return what a browser has missed since *mark*; None if that is lost."""
+        entries = after(self.redis, mark)
+        if entries is None:  # trimmed, or from before Redis was emptied, or made up
+            return None
+        return [entry for entry in entries if entry[1].get("channel") in channels]
+
     def events(self, browser: Queue, channels: list[str], mark: str, now: str) -> Iterator[str]:
         """Yield the stream's text: what Redis has after *mark*, then what the queue gets."""
         yield "retry: 2000\n\n"
-        backlog = after(self.redis, mark)
-        if backlog is None:  # trimmed, or from before Redis was emptied, or made up
-            mark, backlog = now, after(self.redis, now) or []
+        backlog = self.missed(channels, mark)
+        if backlog is None:
+            mark, backlog = now, self.missed(channels, now) or []
             yield f"id: {now}\nevent: reset\ndata: {{}}\n\n"
         yield f"id: {mark}\n\n"  # or who leaves before the first event could not resume
         while browser in self.browsers:
@@ -107,7 +114,7 @@ class SSE:
             except queue.Empty:
                 yield ":\n\n"
                 continue
-            if event["channel"] in channels and order(event_id) > order(mark):
+            if event.get("channel") in channels and order(event_id) > order(mark):
                 mark = event_id
                 yield f"id: {mark}\nevent: {event['type']}\ndata: {event['data']}\n\n"
                 if event["last"] == "1":
@@ -116,31 +123,39 @@ class SSE:
     def read(self, seen: str) -> None:
         """Deliver what is newer than *seen*, as long as the process lives."""
         pool = self.redis.connection_pool
-        kwargs = pool.connection_kwargs | {"socket_timeout": BLOCK + 5}  # else a wait is an error
+        kwargs = pool.connection_kwargs | {"socket_timeout": BLOCK + 1}  # else a wait is an error
         redis = Redis(connection_pool=ConnectionPool(pool.connection_class, 1, **kwargs))
         while self.reader is threading.current_thread():
             try:
                 entries = after(redis, seen)
                 if entries is None:  # something is lost: all come back, and get their reset
-                    self.browsers.clear()
+                    self.end(*self.browsers)
                     seen = self.newest()
                 for seen, event in entries or []:
                     self.deliver(seen, event)
                 redis.xread({KEY: seen}, count=1, block=BLOCK * 1000)  # only to be woken
-            except RedisError as error:
-                self.app.logger.warning("No events: %s", error)
-                self.browsers.clear()  # ends their streams: the page says so, and comes back
+            except Exception as error:  # never deaf for good, whatever it was
+                self.app.logger.warning("No events: %r", error)
+                self.end(*self.browsers)  # the page says so, and comes back
                 time.sleep(1)
 
     def deliver(self, event_id: str, event: dict[str, str]) -> None:
         """Queue an event for the browsers that may hear it, and end those that are too slow."""
-        for browser, (channels, sock) in self.browsers.copy().items():
+        for browser, (channels, _) in self.browsers.copy().items():
             try:
-                if event["channel"] in channels:
+                if event.get("channel") in channels:
                     browser.put_nowait((event_id, event))
             except queue.Full:
-                self.browsers.pop(browser, None)
+                self.end(browser)
+        time.sleep(0)  # the browsers' turn, under gevent
+
+    def end(self, *browsers: Queue) -> None:
+        """End streams. Their browsers come back, and resume or get a reset."""
+        for browser in browsers:
+            _, sock = self.browsers.pop(browser, ([], None))
+            try:
+                browser.put_nowait(("", {}))  # wakes it up
+            except queue.Full:
                 if sock:  # the server may be stuck in a write to it
                     with contextlib.suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
-        time.sleep(0)  # the browsers' turn, under gevent

@@ -11,6 +11,8 @@ from errors import NotLoggedIn
 from ext import redis, sse
 from wx import Contact
 
+TRIES = 10  # deliveries of one task within ten minutes
+
 
 def swap_in(login_id: str, data: dict[str, list[Contact]]) -> bool:
     """Replace the contacts of a login, all at once; False if it has ended."""
@@ -31,7 +33,11 @@ def retrieve_data(login_id: str) -> None:
 
     A login that has ended is no error: there is nobody to fetch for.
     """
-    channel = f"login:{login_id}"
+    channel, tries = f"login:{login_id}", f"tries:{login_id}"
+    if redis.incr(tries) > TRIES:  # it may be what kills its workers
+        sse.publish({"type": "failed"}, type="contacts", channel=channel)
+        return
+    redis.expire(tries, 600)
     data: dict[str, list[Contact]] = {"users": [], "groups": [], "mps": []}
     try:
         with bot_context(login_id) as bot:
@@ -47,5 +53,9 @@ def retrieve_data(login_id: str) -> None:
                     sse.publish(progress, type="progress", channel=channel)
     except NotLoggedIn:
         return
+    except Exception:  # Celery tries again, or gives up; the page may ask for it
+        sse.publish({"type": "failed"}, type="contacts", channel=channel)
+        raise
+    redis.delete(tries)
     if swap_in(login_id, data):
         sse.publish({"type": "ready"}, type="contacts", channel=channel)

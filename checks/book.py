@@ -42,7 +42,8 @@ def traps() -> dict[str, Path]:
     """Return, by its test's name, the file where a trap is pinned first, relative to ROOT."""
     found: dict[str, Path] = {}
     tests = [path for chapter in CHAPTERS for path in sorted(chapter.glob("tests/test_*.py"))]
-    for path in [*tests, ROOT / "checks/test_browser.py"]:
+    here = [ROOT / f"checks/test_{name}.py" for name in ("browser", "desk", "processes")]
+    for path in [*tests, *here]:
         for name in re.findall(r"def (test_trap_\w+)", path.read_text(encoding="utf-8")):
             found.setdefault(name, path.relative_to(ROOT))
     return found

@@ -101,12 +101,20 @@ async function showDesk(me) {
 }
 
 function showProgress({ kind, done, total }) {
-  $("fetching").hidden = false;
+  $("fetching").hidden = $("progress").hidden = false;
+  $("fetch").hidden = true;
   $("book").hidden = !ready;
   if (total) Object.assign($("progress"), { max: total, value: done });
   else $("progress").removeAttribute("value"); // it moves, but shows no amount
   say("fetched", `Fetching your ${KINDS[kind] ?? kind ?? "contacts"} …`);
   $("counted").textContent = total ? `${done} of ${total}` : "";
+}
+
+function showFailure() {
+  showProgress({});
+  say("fetched", "Your contacts could not be fetched.");
+  $("progress").hidden = true;
+  $("fetch").hidden = false;
 }
 
 function read(kind, page = 1) {
@@ -205,6 +213,7 @@ function receive({ type, data }) {
     report("stream", "");
   }
   if (type === "progress") return showProgress(data);
+  if (type === "contacts" && data.type === "failed") return showFailure();
   if (type !== "message") {
     if (type === "contacts" || type === "reset") ready = undefined; // the lists are old
     return load();
@@ -218,6 +227,10 @@ on("logout", "click", async () => {
   await api("POST", "/j/logout");
   reopen?.();
   load();
+});
+on("fetch", "click", async () => {
+  showProgress({});
+  await api("POST", "/j/contacts");
 });
 on("more", "click", showMore);
 on("compose", "submit", send);

@@ -37,3 +37,16 @@ class FlakyBot(DemoBot):
             self.marker.touch()
             raise ConnectionResetError("the network is away")
         return super().count()
+
+
+class OneSlowBot(DemoBot):
+    """The contacts of omar take as long as in the demo, those of the others no time."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.delay = DemoBot.delay if account == "omar" else 0.0
+
+
+class BrokenBot(DemoBot):
+    def count(self) -> int:
+        raise ValueError("a bug of the client")

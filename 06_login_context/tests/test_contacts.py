@@ -195,7 +195,22 @@ def test_before_the_contacts_are_there_nobody_is_known(app: Flask, log_in: LogIn
     assert send(log_in(app)).status_code == 400
 
 
-ODD = [None, True, 0, -1.5, 2**99, "", "\ud800", "\0", "x" * 2**20, [], [[]], [None], {}, {"a": []}]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1.5,
+    2**99,
+    "",
+    "\ud800",
+    "\0",
+    "x" * 2**20,
+    [],
+    [[]],
+    [None],
+    {},
+    {"a": []},
+]
 
 
 @pytest.mark.parametrize("field", ["recipients", "text", "attachment"])

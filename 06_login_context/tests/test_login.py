@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 
 import config
 from conftest import Desk, until
+from sse import SSE
 
 LogIn = Callable[..., FlaskClient]
 FOREIGN = {"Origin": "http://localhost.evil.example"}
@@ -295,7 +297,9 @@ def test_logging_in_again_ends_the_login_before(
     scan(phone, code(client)["uuid"], account="lin")
     assert client.post("/j/login").status_code == 200
     assert desk.redis.exists(f"login:{old}") == 0
-    assert [json.loads(data)["type"] for data in desk.events(f"login:{old}")][-1] == "logged_out"
+    assert [json.loads(data)["type"] for data in desk.events(f"login:{old}", "login")][
+        -1
+    ] == "logged_out"
 
 
 def test_a_login_lasts_as_long_as_its_cookie(desk: Desk, app: Flask, log_in: LogIn) -> None:
@@ -355,10 +359,49 @@ def test_a_foreign_page_cannot_press_the_phones_button(
     assert scan(phone, uuid) == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Origin": "http://localhost:81"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null", "Host": "my_desk"},
+    ],
+    ids=str,
+)
+def test_what_is_not_this_very_origin_is_foreign(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    assert client.post("/j/login/qr", headers=headers).status_code in (400, 403)
+
+
+def test_of_many_who_take_one_code_up_one_is_logged_in(app: Flask, client: FlaskClient) -> None:
+    scan(app.test_client(), code(client)["uuid"])
+    cookie = client.get_cookie("desk")
+    assert cookie
+
+    def take(_: int) -> int:
+        other = app.test_client()
+        other.set_cookie("desk", cookie.value)
+        return other.post("/j/login").status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(take, range(6))) == [200] + [400] * 5
+
+
+def test_a_phone_that_invents_a_token_leaves_nothing(desk: Desk, phone: FlaskClient) -> None:
+    before = set(desk.redis.keys("*:*"))
+    assert scan(phone, "made-up") == 404
+    assert set(desk.redis.keys("*:*")) == before
+
+
 def test_our_own_page_and_programs_may_write(client: FlaskClient) -> None:
     code(client)
     code(client, headers={"Origin": "http://localhost"})
-    code(client, headers={"Origin": "https://desk.example", "Host": "desk.example"})
+    code(client, headers={"Origin": "http://desk.example", "Host": "desk.example"})
+    code(client, headers={"Sec-Fetch-Site": "same-origin"})
 
 
 def test_a_friendly_origin_may_write_only_with_credentials(desk: Desk) -> None:
@@ -386,6 +429,25 @@ def test_headers_keep_scripts_and_the_token_in(client: FlaskClient, phone: Flask
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(client: FlaskClient) -> None:
     [cookie] = client.post("/j/login/qr").headers.getlist("Set-Cookie")
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+
+
+def test_trap_one_channel_for_all_logs_every_page_in(desk: Desk, app: Flask) -> None:
+    ada, lin = app.test_client(), app.test_client()
+    for client in (ada, lin):
+        client.get("/")
+    wrong = SSE()
+    wrong.init_app(Flask("article"), app.extensions["redis"], lambda: ["login"])
+    assert wrong.channels() == wrong.channels() == ["login"]  # whoever asks
+    wrong.publish({"type": "logged_in", "user": "ada"}, type="login")
+    assert len(desk.events("login")) == 1  # every open page hears it
+
+    uuid = code(ada)["uuid"]
+    with ada.session_transaction() as session:
+        her_channel = f"browser:{session['browser']}"
+    scan(app.test_client(), uuid)
+    ada.post("/j/login")
+    assert "logged_in" in desk.events(her_channel, "login")[-1]
+    assert told(desk, lin) == []
 
 
 def test_trap_a_cookie_renewed_by_every_answer_undoes_a_login(
@@ -473,12 +535,20 @@ def test_with_the_broker_away_the_confirmation_stays_usable(
 REFUSED: dict[str, list[object]] = {
     "LOGIN_TTL": [0, "120", True],
     "VISIBILITY_TIMEOUT": [-1],
-    "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", None],
+    "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", "os", None],
     "PUBLIC_URL": ["desk.example", 8],
     "PROXIES": [-1],
-    "SECRET_KEY": [12345],
-    "REDIS_URL": ["localhost:6379", 6379, "redis://h:port"],
-    "CELERY_BROKER_URL": ["nowhere"],
+    "SSE_MAX_STREAMS": ["many"],
+    "SSE_QUEUE": [0],
+    "SSE_HEARTBEAT": [0, 0.5],
+    "SSE_HISTORY": [0],
+    "PERMANENT_SESSION_LIFETIME": ["month", timedelta(0)],
+    "SESSION_COOKIE_SAMESITE": ["None", "lax", None],
+}
+SECRETS: dict[str, list[object]] = {
+    "SECRET_KEY": [1234567890123456, "short"],
+    "REDIS_URL": ["localhost:6379", 6379, "redis://:hunter2@h:port"],
+    "CELERY_BROKER_URL": ["nowhere", "foo://:hunter2@h"],
 }
 
 
@@ -486,6 +556,22 @@ REFUSED: dict[str, list[object]] = {
 def test_start_up_refuses_what_cannot_work_by_name(desk: Desk, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} is {re.escape(repr(value))}, not "):
         desk.app(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in SECRETS.items() for v in vs])
+def test_a_refusal_does_not_print_what_may_be_secret(desk: Desk, name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} is set to something, not ") as refusal:
+        desk.app(**{name: value})
+    assert str(value) not in str(refusal.value)
+
+
+def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(desk: Desk) -> None:
+    app = desk.app(PUBLIC_URL="https://desk.example")
+    cookie = app.test_client().get("/", base_url="https://desk.example").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-desk=")
+    for part in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
+        assert part in cookie
+    assert "Domain" not in cookie
 
 
 def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:

