@@ -1,15 +1,20 @@
-"""The nginx configuration in chapter 01's README, in a real nginx before the real app."""
+"""The nginx configurations in the READMEs of 01 and 06, in a real nginx before the real apps."""
 
 import os
 import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
+from playwright.sync_api import Browser, expect
+
 from book import CHAPTERS
 from conftest import Serve, missing
+from desk import Desk
 from pages import blocks
 from servers import free_port, process
 
@@ -26,9 +31,20 @@ FRAME = """
         fastcgi_temp_path "{folder}/fastcgi";
         uwsgi_temp_path "{folder}/uwsgi";
         scgi_temp_path "{folder}/scgi";
-        server {{ listen 127.0.0.1:{port}; {block} }}
+        {server}
     }}
 """
+EVENTS = """async () => {
+    const opened = [];
+    for (let n = 0; n < 7; n++) {
+        const source = new EventSource("/stream");
+        opened.push(new Promise((resolve) => (source.onopen = resolve)));
+    }
+    await Promise.all(opened);
+    const answer = await fetch("/j/me");
+    const [entry] = performance.getEntriesByName(answer.url);
+    return [answer.status, entry.nextHopProtocol];
+}"""
 
 
 def ask(url: str, method: str = "GET") -> tuple[int, HTTPResponse | urllib.error.HTTPError]:
@@ -39,22 +55,32 @@ def ask(url: str, method: str = "GET") -> tuple[int, HTTPResponse | urllib.error
     return answer.status, answer
 
 
-def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Path) -> None:
-    nginx = shutil.which("nginx") or missing("nginx")
-    flask, port = serve("01"), free_port()
-    [block] = [b.text for b in blocks(CHAPTERS[0] / "README.md") if b.language == "nginx"]
-    block = block.replace("/srv/desk/01_static_files/instance/uploads/", f'"{tmp_path}/uploads/"')
-    block = block.replace("127.0.0.1:8101", f"127.0.0.1:{flask}")
+@contextmanager
+def nginx(folder: Path, port: int, server: str) -> Iterator[None]:
+    """Run nginx with *server* as its server block until the end of the block."""
+    program = shutil.which("nginx") or missing("nginx")
     user = "user root;" if os.geteuid() == 0 else ""
-    config = tmp_path / "nginx.conf"
-    config.write_text(
-        FRAME.format(user=user, folder=tmp_path, port=port, block=block), encoding="utf-8"
-    )
+    config = folder / "nginx.conf"
+    config.write_text(FRAME.format(user=user, folder=folder, server=server), encoding="utf-8")
+    command = [program, "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
+    with process(command, folder, port, stderr=subprocess.DEVNULL):
+        yield
+
+
+def block(chapter: Path) -> str:
+    [text] = [b.text for b in blocks(chapter / "README.md") if b.language == "nginx"]
+    return text
+
+
+def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Path) -> None:
+    flask, port = serve("01"), free_port()
+    text = block(CHAPTERS[0])
+    text = text.replace("/srv/desk/01_static_files/instance/uploads/", f'"{tmp_path}/uploads/"')
+    text = text.replace("127.0.0.1:8101", f"127.0.0.1:{flask}")
     folder = tmp_path / "uploads"
     for name in ("a.txt", "b.bin", ".half"):
         (folder / name).write_text("stored by Flask", encoding="utf-8")
-    command = [nginx, "-p", str(tmp_path), "-c", str(config), "-g", "daemon off;"]
-    with process(command, tmp_path, port, stderr=subprocess.DEVNULL):
+    with nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {text} }}"):
         for name, kind in {"a.txt": "text/plain", "b.bin": "application/octet-stream"}.items():
             status, answer = ask(f"http://127.0.0.1:{port}/uploads/{name}")
             assert (status, answer.read()) == (200, b"stored by Flask")
@@ -66,3 +92,49 @@ def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Pat
         assert ask(f"http://127.0.0.1:{port}/uploads/.half")[0] == 404
         assert ask(f"http://127.0.0.1:{port}/uploads/missing.txt")[0] == 404
         assert b"01 Static files" in ask(f"http://127.0.0.1:{port}/")[1].read()
+
+
+def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
+    browser: Browser, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"https://localhost:{port}"
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run([*request.split(), *files], check=True, capture_output=True)
+    with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
+        text = block(CHAPTERS[5])
+        for here, there in {
+            "listen 443": f"listen 127.0.0.1:{port}",
+            "server_name desk.example.org;": "",
+            "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
+            "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
+            "/srv/desk/06_login_context/instance/uploads/": f'"{desk.folder}/instance/uploads/"',
+            "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
+        }.items():
+            assert here in text
+            text = text.replace(here, there)
+        with (
+            nginx(tmp_path, port, text),
+            browser.new_context(ignore_https_errors=True, base_url=url) as context,
+        ):
+            page = context.new_page()
+            page.goto("/")
+            expect(page.locator("#login")).to_have_attribute("data-state", "pending")
+            link = str(page.locator("#scan").get_attribute("href"))
+            assert link.startswith(f"{url}/scan/")
+            [cookie] = context.cookies()
+            assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
+            phone = context.new_page()
+            phone.goto(link)
+            expect(phone.locator("dl")).to_contain_text("127.0.0.1")  # X-Forwarded-For
+            phone.locator("[value=ada]").check()
+            phone.locator("[value=confirm]").click()  # Origin is https
+            expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
+            expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
+            assert page.evaluate(EVENTS) == [200, "h2"]
+            attached = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"from disk"}
+            sent = context.request.post("/uploads", multipart={"file": attached})
+            file = context.request.get(sent.json()["url"])
+            assert (file.text(), file.headers["server"][:5]) == ("from disk", "nginx")
+            assert file.headers["x-content-type-options"] == "nosniff"
