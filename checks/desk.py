@@ -39,6 +39,10 @@ class Desk:
     def stop(self) -> None:
         self.running.close()
 
+    def redis_url(self) -> str:
+        """Return the address of the server that the chapter has started."""
+        return str(redis_server.url(str(self.folder / "instance")))
+
     def log(self) -> str:
         """Return what all processes have said."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")

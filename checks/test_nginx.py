@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from book import CHAPTERS
 from conftest import Serve, missing
@@ -133,7 +133,7 @@ def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
             expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
             expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
             assert page.evaluate(EVENTS) == [200, "h2"]
-            attached = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"from disk"}
+            attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"from disk")
             sent = context.request.post("/uploads", multipart={"file": attached})
             file = context.request.get(sent.json()["url"])
             assert (file.text(), file.headers["server"][:5]) == ("from disk", "nginx")

@@ -272,7 +272,7 @@ def test_trap_a_worker_that_asks_for_the_bot_at_import_waits_for_a_scan(desk: De
         asked.set()
         scanned.wait()
 
-    thread = threading.Thread(target=article_worker)
+    thread = threading.Thread(target=article_worker, daemon=True)
     thread.start()
     asked.wait()
     env = {"REDIS_URL": "redis://127.0.0.1:1", "FLASK_SECRET_KEY": "a key for the tests alone"}
