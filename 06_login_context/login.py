@@ -136,14 +136,9 @@ def newest_code() -> Success:
 def shown(token: str, scan: dict[str, Any]) -> dict[str, Any]:
     """Return what a page shows of a code; ``expires_in`` in seconds."""
     left = max(0, round(float(scan["until"]) - time.time()))
-    qr = url_for("login.picture", token=token)
-    return {
-        "uuid": token,
-        "qr": qr,
-        "scan_url": scan_url(token),
-        "expires_in": left,
-        "state": scan["state"],
-    }
+    qr, url = url_for("login.picture", token=token), scan_url(token)
+    answer = {"uuid": token, "qr": qr, "scan_url": url, "expires_in": left}
+    return answer | {"state": scan["state"]}
 
 
 @bp.get("/login/qr/<token>.svg")

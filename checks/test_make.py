@@ -106,13 +106,14 @@ def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
     assert (clone / ".venv/requirements.txt").exists()
 
 
-def test_run_serves_the_page_until_interrupted(clone: Path) -> None:
+@pytest.mark.parametrize(("chapter", "title"), [("01", b"01 Static files"), ("06", b"Chat desk")])
+def test_run_serves_the_page_until_interrupted(clone: Path, chapter: str, title: bytes) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     port = free_port()
-    command = ["make", "run-01", f"PORT={port}"]
+    command = ["make", f"run-{chapter}", f"PORT={port}"]
     with process(command, clone, port, env=ENV, start_new_session=True) as server:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
-            assert b"01 Static files" in answer.read()
+            assert title in answer.read()
         os.killpg(server.pid, signal.SIGINT)  # what Ctrl-C sends
         server.wait(timeout=30)
     with pytest.raises(ConnectionRefusedError):
