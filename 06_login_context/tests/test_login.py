@@ -596,6 +596,7 @@ def test_the_broker_is_the_same_server_in_celerys_words(redis: str, celery: str)
 
 def test_proxies_tell_the_address_of_the_browser(desk: Desk, phone: FlaskClient) -> None:
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    headers["X-Forwarded-Host"] = "evil.example"  # which nothing in our nginx block replaces
     answer = code(desk.app(PROXIES=1).test_client(), headers=headers)
-    assert answer["scan_url"].startswith("https://")
+    assert answer["scan_url"].startswith("https://localhost/scan/")
     assert "203.0.113.9" in phone.get(f"/scan/{answer['uuid']}").text
