@@ -11,9 +11,10 @@ celery = create_app().extensions["celery"]
 
 
 class Channel(redis.Channel):
-    """Says of a closed connection that it is closed: kombu 5.7.0 says AttributeError.
+    """Reports a connection that is closed as one that is lost.
 
-    Which nobody expects, so a worker that had a task when Redis went away would end.
+    kombu 5.7.0 raises AttributeError there, which Celery takes for a bug: a worker that has a
+    task in hand when Redis goes away would end, instead of coming back with Redis.
     """
 
     def _connparams(self, *args: Any, **kwargs: Any) -> Any:
