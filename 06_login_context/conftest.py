@@ -1,10 +1,13 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,22 @@ class Desk:
         """Return the data of what was published to *channel*, oldest first."""
         found = [entry for _, entry in self.redis.xrange("events") if entry["channel"] == channel]
         return [entry["data"] for entry in found if type in (None, entry["type"])]
+
+    @contextmanager
+    def frozen(self, seconds: float) -> Iterator[None]:
+        """Stop the server until the end of the block: it accepts connections, and never answers.
+
+        It goes on after *seconds* all the same, so that who waits for it comes to an end.
+        """
+        pid = self.server._process.pid
+        thaw = threading.Timer(seconds, os.kill, [pid, signal.SIGCONT])
+        os.kill(pid, signal.SIGSTOP)
+        thaw.start()
+        try:
+            yield
+        finally:
+            thaw.cancel()
+            os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
         for worker in self.workers:

@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import secrets
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 
 import config
 from conftest import Desk, until
@@ -448,6 +452,38 @@ def test_trap_one_channel_for_all_logs_every_page_in(desk: Desk, app: Flask) -> 
     ada.post("/j/login")
     assert "logged_in" in desk.events(her_channel, "login")[-1]
     assert told(desk, lin) == []
+
+
+def test_trap_one_picture_for_all_visitors_logs_the_wrong_one_in(
+    app: Flask, tmp_path: Path
+) -> None:
+    file = tmp_path / "qr_code.svg"
+
+    @app.get("/article/qr")
+    def article() -> str:
+        segno.make(secrets.token_hex()).save(str(file))
+        return file.read_text()
+
+    ada, lin = app.test_client(), app.test_client()
+    shown = ada.get("/article/qr").text
+    assert shown != lin.get("/article/qr").text == file.read_text()  # ada's code is gone
+    mine, other = code(ada)["qr"], code(lin)["qr"]
+    assert [ada.get(mine).status_code, lin.get(other).status_code] == [200, 200]
+    assert [ada.get(other).status_code, lin.get(mine).status_code] == [404, 404]
+
+
+def test_trap_a_frozen_redis_holds_every_request_for_a_minute(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    client = log_in(own_desk.app())
+    by_default = Redis(unix_socket_path=str(own_desk.folder / "s"))
+    waits = threading.Thread(target=by_default.ping)
+    with own_desk.frozen(seconds=4):
+        waits.start()
+        assert result(client.get("/j/me")) == (503, 1009)
+        assert waits.is_alive()
+    waits.join()
+    assert client.get("/j/me").status_code == 200
 
 
 def test_trap_a_cookie_renewed_by_every_answer_undoes_a_login(

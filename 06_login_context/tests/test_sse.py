@@ -2,6 +2,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -67,7 +68,9 @@ class Web:
         if kind == "flask":
             listen = [f"--port={self.port}"]
         command = [sys.executable, "-m", *SERVERS[kind], *listen]
-        self.process = subprocess.Popen(command, cwd=HERE / "tests", env=env)
+        self.process = subprocess.Popen(
+            command, cwd=HERE / "tests", env=env, start_new_session=True
+        )
         until(self.up)
 
     def up(self) -> bool:
@@ -85,6 +88,12 @@ class Web:
 
     def open(self) -> int:
         return int(self.get("/open").read().split(b":")[1].strip(b" }\n"))
+
+    def kill(self) -> None:
+        """End it with its workers, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> int:
         self.process.terminate()
@@ -136,9 +145,7 @@ def serve(server: ValkeyServer, redis: Redis) -> Iterator[Callable[..., Web]]:
 
     yield start
     for web in started:
-        web.process.terminate()
-    for web in started:
-        web.stop()
+        web.kill()
 
 
 def events(lines: Iterator[bytes]) -> Iterator[Event]:
@@ -473,6 +480,28 @@ def test_trap_pubsub_forgets_what_is_published_between_two_connections(
 
 
 # Leaving
+
+
+def test_trap_without_a_heartbeat_a_closed_browser_is_not_noticed(
+    redis: Redis, client: FlaskClient, sse: SSE
+) -> None:
+    ours, theirs = read(client), PubSubPerBrowser(redis).stream()
+    next(ours), next(ours), next(theirs)
+
+    def publish() -> None:
+        redis.publish("all", 1)
+        sse.publish(1, channel="all")
+
+    waits = threading.Thread(target=next, args=[theirs])
+    waits.start()
+    in_any_case = threading.Timer(5, publish)
+    in_any_case.start()
+    assert next(ours) == {":": ""}  # a comment: only who writes learns that nobody reads
+    assert waits.is_alive()
+    in_any_case.cancel()
+    publish()
+    waits.join()
+    theirs.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["gevent", "gthread", "flask"])

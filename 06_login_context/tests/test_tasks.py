@@ -259,3 +259,11 @@ def test_trap_a_task_without_the_app_context_does_not_know_redis(app: Flask) -> 
     with pytest.raises(RuntimeError, match="application context"):
         Celery("plain").task(ping)()
     assert app.extensions["celery"].task(ping)()
+
+
+def test_trap_a_unix_socket_has_another_address_in_celery(desk: Desk) -> None:
+    broker = desk.app().config["CELERY_BROKER_URL"]
+    with Celery(broker=broker, set_as_current=False).connection() as right:
+        assert right.connect()
+    with pytest.raises(KeyError, match="No such transport: unix"):  # what redis-py takes
+        Celery(broker=desk.url, set_as_current=False).connection().connect()
