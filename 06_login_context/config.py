@@ -49,7 +49,10 @@ NEEDED: dict[str, tuple[Callable[[Any], object], str]] = {
     "SSE_HEARTBEAT": (whole, "a number of seconds"),
     "SSE_HISTORY": (whole, "a number"),
     "PUBLIC_URL": (lambda url: url is None or re.match(r"https?://[\w.\[]", url), "an address"),
-    "PERMANENT_SESSION_LIFETIME": (lambda t: timedelta(seconds=1) <= t, "a timedelta"),
+    "PERMANENT_SESSION_LIFETIME": (
+        lambda t: whole(t) or timedelta(seconds=1) <= t,
+        "a number of seconds",
+    ),
     "SESSION_COOKIE_SAMESITE": (("Lax", "Strict").count, "Lax or Strict"),
     "PROXIES": (lambda n: n == 0 or whole(n), "a number"),
     "REDIS_URL": (ConnectionPool.from_url, "the address of a Redis server"),

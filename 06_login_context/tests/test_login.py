@@ -601,6 +601,11 @@ def test_a_refusal_does_not_print_what_may_be_secret(desk: Desk, name: str, valu
     assert str(value) not in str(refusal.value)
 
 
+def test_the_lifetime_of_a_login_may_be_a_number_of_seconds(desk: Desk) -> None:
+    app = desk.app(PERMANENT_SESSION_LIFETIME=3600)  # as FLASK_PERMANENT_SESSION_LIFETIME gives it
+    assert app.permanent_session_lifetime == timedelta(hours=1)
+
+
 def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(desk: Desk) -> None:
     app = desk.app(PUBLIC_URL="https://desk.example")
     cookie = app.test_client().get("/", base_url="https://desk.example").headers["Set-Cookie"]
