@@ -16,6 +16,7 @@ from redis import ConnectionPool
 from werkzeug.utils import import_string
 
 import redis_server
+import sse
 
 connection: Any = Connection  # kombu has no types
 DEFAULTS = {
@@ -23,16 +24,13 @@ DEFAULTS = {
     "LOGIN_TTL": 120,  # seconds
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "PUBLIC_URL": None,
-    "SSE_MAX_STREAMS": 500,  # open ones per process
-    "SSE_QUEUE": 100,  # events that a browser may be behind
-    "SSE_HEARTBEAT": 15,  # seconds
-    "SSE_HISTORY": 1000,  # events kept for browsers that come back
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
     "API_PREFIXES": ["/j", "/uploads"],
     "SESSION_COOKIE_NAME": "desk",  # cookies do not tell the ports of a host apart
     "SESSION_COOKIE_SAMESITE": "Lax",
     # Else an answer that was under way during the login brings the old cookie back.
     "SESSION_REFRESH_EACH_REQUEST": False,
+    **sse.DEFAULTS,
 }
 
 
@@ -44,10 +42,7 @@ NEEDED: dict[str, tuple[Callable[[Any], object], str]] = {
     "BOT_CLASS": (lambda path: import_string(path).accounts, "the import path of a Bot"),
     "LOGIN_TTL": (whole, "a number of seconds"),
     "VISIBILITY_TIMEOUT": (whole, "a number of seconds"),
-    "SSE_MAX_STREAMS": (whole, "a number"),
-    "SSE_QUEUE": (whole, "a number"),
-    "SSE_HEARTBEAT": (whole, "a number of seconds"),
-    "SSE_HISTORY": (whole, "a number"),
+    **dict.fromkeys(sse.DEFAULTS, (whole, "a whole number")),
     "PUBLIC_URL": (lambda url: url is None or re.match(r"https?://[\w.\[]", url), "an address"),
     "PERMANENT_SESSION_LIFETIME": (
         lambda t: whole(t) or timedelta(seconds=1) <= t,

@@ -71,7 +71,7 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
     if not isinstance(text, str) or not (file is None) <= len(text) <= LIMITS["text"]:
         wrong["text"] = [f"A text of 1 to {LIMITS['text']} characters is needed."]
     elif re.search("[\0\ud800-\udfff]", text):  # half an emoji has no UTF-8
-        wrong["text"] = ["There are characters in it that are none."]
+        wrong["text"] = ["It has characters that are not allowed."]
     if file is not None:
         stored = isinstance(file, str) and re.fullmatch("[0-9a-f]{64}[.][a-z0-9]+", file)
         if not stored or not (current_app.config["UPLOAD_FOLDER"] / file).is_file():
@@ -102,17 +102,14 @@ def send() -> Success:
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "mine": True,
     }
-    deliver(message, [current_bot.self["id"], *to])
+    deliver(message, current_bot.self["id"], to)
     return Success(code=201, data={"message": message})
 
 
-def deliver(message: dict[str, Any], ids: list[str]) -> None:
-    """Keep *message* for those of *ids* who are accounts of this desk, and show it on their pages.
-
-    The first is the sender.
-    """
+def deliver(message: dict[str, Any], sender: str, to: list[str]) -> None:
+    """Keep *message* for those who are accounts of this desk, and show it on their pages."""
     accounts = {account["id"] for account in bot_class().accounts()}
-    copies = {id: message | {"mine": id == ids[0]} for id in ids if id in accounts}
+    copies = {id: message | {"mine": id == sender} for id in (sender, *to) if id in accounts}
     with redis.pipeline() as pipe:
         for id, copy in copies.items():
             pipe.lpush(f"messages:{id}", json.dumps(copy)).ltrim(f"messages:{id}", 0, KEPT - 1)

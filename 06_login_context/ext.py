@@ -33,7 +33,6 @@ def channels() -> list[str]:
 
 
 redis: Any = LocalProxy(lambda: current_app.extensions["redis"])
-celery: Any = LocalProxy(lambda: current_app.extensions["celery"])
 sse: Any = LocalProxy(lambda: current_app.extensions["sse"])
 
 

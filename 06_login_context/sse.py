@@ -23,7 +23,7 @@ from errors import ServiceUnavailable
 KEY = "events"  # its entries have: channel, type, data (JSON), last ("1" ends the streams)
 BLOCK = 5  # seconds that the reader waits in Redis at a time
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx reads the latter
-DEFAULTS = {"MAX_STREAMS": 500, "QUEUE": 100, "HEARTBEAT": 15, "HISTORY": 1000}
+DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
 Entry = tuple[str, dict[str, str]]  # id, fields
 Queue = queue.Queue[Entry]  # of one browser
 
@@ -49,7 +49,7 @@ class SSE:
         """Add ``GET /stream``. *redis*: ``Redis(decode_responses=True)``; *channels* returns what
         the browser of this request may hear, first the channel that it publishes to."""
         for name, value in DEFAULTS.items():
-            app.config.setdefault(f"SSE_{name}", value)
+            app.config.setdefault(name, value)
         self.app, self.redis, self.channels, self.lock = app, redis, channels, threading.Lock()
         self.browsers: dict[Queue, tuple[list[str], socket.socket | None]] = {}
         self.reader: threading.Thread | None = None

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -528,11 +529,11 @@ def test_with_redis_away_the_api_is_1009_and_nobody_is_logged_out(
 
 def test_with_redis_frozen_an_answer_comes_all_the_same(own_desk: Desk, log_in: LogIn) -> None:
     client = log_in(own_desk.app())
-    os.kill(own_desk.server._process.pid, 19)  # SIGSTOP: it accepts, and never answers
+    os.kill(own_desk.server._process.pid, signal.SIGSTOP)  # SIGSTOP: it accepts, and never answers
     try:
         assert result(client.get("/j/me")) == (503, 1009)
     finally:
-        os.kill(own_desk.server._process.pid, 18)
+        os.kill(own_desk.server._process.pid, signal.SIGCONT)
     assert client.get("/j/me").status_code == 200
 
 
@@ -551,14 +552,14 @@ def test_with_the_broker_away_the_confirmation_stays_usable(
     client = app.test_client()
     scan(app.test_client(), code(client)["uuid"])
     if frozen:
-        os.kill(own_desk.server._process.pid, 19)
+        os.kill(own_desk.server._process.pid, signal.SIGSTOP)
     else:
         own_desk.server.stop()
     answer = client.post("/j/login")
     assert result(answer) == (503, 1009) and answer.headers["Retry-After"]
     assert client.get("/j/me").status_code == 401
     if frozen:
-        os.kill(own_desk.server._process.pid, 18)
+        os.kill(own_desk.server._process.pid, signal.SIGCONT)
     else:
         own_desk.server.start()
     assert client.post("/j/login").status_code == 200

@@ -28,7 +28,6 @@ from sse import SSE
 SERVERS = {
     "gevent": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--worker-class=gevent"],
     "gthread": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--threads=8"],
-    "sync": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--worker-class=sync"],
     "flask": ["flask", "run"],
 }
 
@@ -600,15 +599,6 @@ def test_the_server_stops_with_streams_open(serve: Serve, kind: str) -> None:
     stream = listen(web)
     next(stream)
     assert web.stop() == 0
-
-
-def test_trap_one_sync_worker_is_one_open_stream(serve: Serve) -> None:
-    sync, gevent = serve("sync"), serve("gevent")
-    first = [listen(sync), listen(gevent)]
-    assert gevent.get("/open", timeout=5).status == 200
-    with pytest.raises(OSError):  # the second visitor waits
-        sync.get("/open", timeout=2)
-    del first
 
 
 def test_the_reader_starts_again_after_a_fork(client: FlaskClient, sse: SSE) -> None:
