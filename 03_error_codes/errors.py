@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException
 
 
 class Error(NamedTuple):
-    code: int  # a public contract: never reused, never renumbered
+    code: int  # a promise to clients: never reused, never renumbered
     message: str
-    status: int
+    status: int  # of HTTP
     meaning: str
     remedy: str
 
@@ -25,52 +25,63 @@ access_forbidden = Error(1001, "access_forbidden", 403, "Not for this account.",
 unimplemented_error = Error(1002, "unimplemented_error", 400, "Not built yet.", "Do without it.")
 not_found = Error(1003, "not_found", 404, "Nothing is there.", "Check the path and the id.")
 illegal_state = Error(1004, "illegal_state", 400, "Not in this state.", "Read it again first.")
-CATALOGUE = (unknown_error, access_forbidden, unimplemented_error, not_found, illegal_state)
+
+CATALOGUE = [unknown_error, access_forbidden, unimplemented_error, not_found, illegal_state]
 FOR_STATUS = {403: access_forbidden, 404: not_found, 500: unknown_error}
 
 
 class ApiResult(Response):
-    """A JSON response: *value*, and an ``"r"`` if it has none: 0, or the status of an error."""
+    """A JSON response: *value*, preceded by ``"r"``: 0, or what *value* says, or *status*."""
 
     def __init__(self, value: dict[str, Any], status: int = 200) -> None:
-        value = {"r": 0 if status < 400 else status} | value
-        body = json.dumps(value, sort_keys=False) + "\n"
-        super().__init__(body, status, mimetype="application/json")
+        result = {"r": 0 if status < 400 else status}
+        result.update(value)
+        super().__init__(json.dumps(result, sort_keys=False) + "\n", status)
+        self.mimetype = "application/json"
 
 
 class ApiException(Exception):
     """An *error* of the catalogue as the answer; *real_message* replaces its message."""
 
     def __init__(self, error: Error, real_message: str | None = None) -> None:
-        message = error.message if real_message is None else real_message
-        super().__init__(message)
-        self.code, self.message, self.status = error.code, message, error.status
+        self.code = error.code
+        self.message = error.message if real_message is None else real_message
+        self.status = error.status
+        super().__init__(self.message)
 
     def to_result(self) -> ApiResult:
         return ApiResult({"r": self.code, "msg": self.message}, self.status)
 
 
 class ApiFlask(Flask):
-    """A Flask that makes an ApiResult of a dict that a view returns, alone or in a tuple."""
+    """A Flask whose views may return a dict, alone or in a tuple, for an ApiResult."""
 
     def make_response(self, rv: ResponseReturnValue) -> Response:
-        if isinstance(rv, dict):
-            rv = ApiResult(rv)
-        elif isinstance(rv, tuple) and rv and isinstance(rv[0], dict):
-            status = super().make_response(("", *rv[1:])).status_code
-            rv = (ApiResult(rv[0], status), *rv[1:])
-        return super().make_response(rv)
+        response = super().make_response(rv)
+        value = rv[0] if isinstance(rv, tuple) else rv
+        if isinstance(value, dict):
+            response.data = ApiResult(value, response.status_code).data
+        return response
+
+
+def is_api_request() -> bool:
+    # With the slash at its end, /j itself counts as well, and /jobs does not.
+    return f"{request.path}/".startswith(current_app.config["API_PREFIX"])
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
-    """Answer for the API in its format; a status without a code of its own is the code."""
-    if error.response or not request.path.startswith(current_app.config["API_PREFIX"]):
+    """Answer for what Flask or a view raised with an HTTP status, if it happened in the API."""
+    if error.response is not None or not is_api_request():
         return error
+
     status = error.code or 500
-    known = FOR_STATUS.get(status)
-    code, message = (known.code, known.message) if known else (status, error.name)
+    code, message = status, error.name
+    if status in FOR_STATUS:
+        code, message = FOR_STATUS[status].code, FOR_STATUS[status].message
     result = ApiResult({"r": code, "msg": message}, status)
-    result.headers.extend(header for header in error.get_headers() if header[0] != "Content-Type")
+    for name, value in error.get_headers():
+        if name != "Content-Type":  # that of Flask's HTML page
+            result.headers.add(name, value)
     return result
 
 

@@ -1,7 +1,7 @@
-"""Registration of clients: a request with several fields, each with rules of its own."""
+"""Registration of clients: a request with several fields, each with its own rules."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Flask, current_app, request
 from werkzeug.security import generate_password_hash
@@ -11,30 +11,37 @@ from exceptions import ClientTypeError, ParameterException, Success
 
 bp = Blueprint("clients", __name__, url_prefix="/v1/client")
 
-ACCOUNTS = {  # a pattern of each type's account, and what to tell whoever misses it
-    "email": (r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "An e-mail address is needed."),
-    "mobile": (r"\+?[1-9][0-9]{7,14}", "A phone number is needed: 8 to 15 digits."),
-    "mini_program": (r"[\w-]{28}", "An openid is needed: 28 letters, digits, - or _."),
+
+class AccountRule(NamedTuple):
+    pattern: str
+    message: str  # for a client whose account doesn't match
+
+
+ACCOUNT_RULES = {
+    "email": AccountRule(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "An e-mail address is needed."),
+    "mobile": AccountRule(r"\+?[1-9][0-9]{7,14}", "A phone number is needed: 8 to 15 digits."),
+    "mini_program": AccountRule(r"[\w-]{28}", "An openid is needed: 28 letters, digits, - or _."),
 }
 
 
-def faults(value: object, shortest: int, longest: int) -> list[str]:
-    """Return what is wrong with *value* as a text of so many characters."""
+def text_faults(value: object, shortest: int, longest: int) -> list[str]:
+    """Return what is wrong with *value* as a text of *shortest* to *longest* characters."""
     if not isinstance(value, str):
         return ["A text is needed."]
     found = []
     if not value.strip() or not shortest <= len(value) <= longest:
         found.append(f"{shortest} to {longest} characters are needed.")
-    if re.search("[\0-\x1f\x7f\ud800-\udfff]", value):  # half an emoji has no UTF-8, so no hash
+    # A lone surrogate, half an emoji, has no UTF-8 encoding, so it could not be hashed.
+    if re.search("[\0-\x1f\x7f\ud800-\udfff]", value):
         found.append("It has characters that are not allowed.")
     return found
 
 
 def account_faults(kind: str, account: object) -> list[str]:
-    pattern, needed = ACCOUNTS[kind]
-    found = faults(account, 1, 254)
-    if not found and not re.fullmatch(pattern, str(account), re.ASCII):
-        found.append(needed)
+    """Return what is wrong with *account* for a client of the type *kind*."""
+    found = text_faults(account, 1, 254)
+    if not found and not re.fullmatch(ACCOUNT_RULES[kind].pattern, str(account), re.ASCII):
+        found.append(ACCOUNT_RULES[kind].message)
     return found
 
 
@@ -42,7 +49,7 @@ def json_object() -> dict[str, Any]:
     """Return the JSON object in the request's body; ParameterException if there is none."""
     try:
         data = request.get_json(silent=True)
-    except RecursionError:  # a thousand brackets; silent takes care of ValueError alone
+    except RecursionError:  # deeply nested brackets: silent only covers ValueError
         data = None
     if not isinstance(data, dict):
         raise ParameterException("Send a JSON object, as application/json.")
@@ -53,21 +60,29 @@ def json_object() -> dict[str, Any]:
 def register() -> Success:
     """Take ``account``, ``secret``, ``type``, ``nickname``: 201, or 400 with 1000, 1004, 1006."""
     data = json_object()
-    kind, account = data.get("type"), data.get("account")
-    if not isinstance(kind, str) or kind not in ACCOUNTS:
-        raise ClientTypeError(f"type is one of {', '.join(ACCOUNTS)}.")
-    wrong = {
+    kind = data.get("type")
+    account = data.get("account")
+    if not isinstance(kind, str) or kind not in ACCOUNT_RULES:
+        raise ClientTypeError(f"type is one of {', '.join(ACCOUNT_RULES)}.")
+
+    faults = {
         "account": account_faults(kind, account),
-        "secret": faults(data.get("secret"), 8, 128),
-        "nickname": faults(data.get("nickname"), 1, 40),
+        "secret": text_faults(data.get("secret"), 8, 128),
+        "nickname": text_faults(data.get("nickname"), 1, 40),
     }
-    if any(wrong.values()):
-        raise ParameterException({field: found for field, found in wrong.items() if found})
+    if any(faults.values()):
+        raise ParameterException({field: found for field, found in faults.items() if found})
+
     client = {"nickname": data["nickname"], "secret": generate_password_hash(data["secret"])}
-    # One step, or of two requests at once both would find the account free.
+    # One step: if we looked first and stored later, two requests could both find the account free.
     if current_app.extensions["clients"].setdefault(account, client) is not client:
         raise IllegalState("This account is registered already.")
     return Success(code=201)
+
+
+@bp.post("/sms")
+def send_sms() -> Success:
+    raise IllegalState("Wait half a minute.", code=429, headers={"Retry-After": "30"})
 
 
 def init_app(app: Flask) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask, current_app
 
 import errors
-from exceptions import Success
+from exceptions import ApiException, Success
 
 bp = Blueprint("contacts", __name__, url_prefix="/j")
 
@@ -15,9 +15,10 @@ class AddressBook:
     """Contacts in memory; a real one would sit in a database."""
 
     def __init__(self) -> None:
-        names = ["Ada", "Grace", "林"]
         self.users = {
-            n: {"id": n, "name": name, "blocked": False} for n, name in enumerate(names, 1)
+            1: {"id": 1, "name": "Ada", "blocked": False},
+            2: {"id": 2, "name": "Grace", "blocked": False},
+            3: {"id": 3, "name": "林", "blocked": False},
         }
         self.lock = Lock()
 
@@ -52,7 +53,7 @@ def delete_user(user_id: int) -> Success:
 @bp.post("/users/<int:user_id>/block")
 def block_user(user_id: int) -> Success:
     user = find(user_id)
-    with book().lock:  # else two requests at once both find it unblocked
+    with book().lock:  # without it, two requests at once would both find it unblocked
         if user["blocked"]:
             raise errors.IllegalState("This contact is blocked already.")
         user["blocked"] = True
@@ -62,6 +63,11 @@ def block_user(user_id: int) -> Success:
 @bp.get("/settings")
 def settings() -> Success:
     raise errors.AccessForbidden()
+
+
+@bp.post("/sync")
+def sync() -> Success:
+    raise ApiException("The phone doesn't answer.")
 
 
 @bp.get("/boom")

@@ -16,29 +16,37 @@ from exceptions import ApiException, ClientTypeError, ParameterException, Succes
 class AccessForbidden(ApiException):
     """Not for this account. Ask an admin."""
 
-    code, error_code, msg = 403, 1001, "access_forbidden"
+    code = 403
+    error_code = 1001
+    msg = "access_forbidden"
 
 
 class UnimplementedError(ApiException):
     """Not built yet. Do without it."""
 
-    code, error_code, msg = 400, 1002, "unimplemented_error"
+    code = 400
+    error_code = 1002
+    msg = "unimplemented_error"
 
 
 class NotFound(ApiException):
     """Nothing is there. Check the path and the id."""
 
-    code, error_code, msg = 404, 1003, "not_found"
+    code = 404
+    error_code = 1003
+    msg = "not_found"
 
 
 class IllegalState(ApiException):
     """Not in this state. Read it again first."""
 
-    code, error_code, msg = 400, 1004, "illegal_state"
+    code = 400
+    error_code = 1004
+    msg = "illegal_state"
 
 
-# A code is a public contract: never reused, never renumbered.
-CATALOGUE = (
+# A code is a promise to clients: it's never reused and never renumbered.
+CATALOGUE = [
     Success,
     ApiException,
     ParameterException,
@@ -47,15 +55,20 @@ CATALOGUE = (
     NotFound,
     IllegalState,
     ClientTypeError,
-)
+]
 FOR_STATUS = {403: AccessForbidden, 404: NotFound, 500: ApiException}
 
 
 def catalogue() -> list[dict[str, Any]]:
     """Return code, message, HTTP status and meaning of every error, for the API and the README."""
     return [
-        {"error_code": e.error_code, "msg": e.msg, "status": e.code, "meaning": inspect.getdoc(e)}
-        for e in CATALOGUE
+        {
+            "error_code": error.error_code,
+            "msg": error.msg,
+            "status": error.code,
+            "meaning": inspect.getdoc(error),
+        }
+        for error in CATALOGUE
     ]
 
 
@@ -65,17 +78,24 @@ def print_catalogue() -> None:
         click.echo("{error_code:4} {status} {msg:20}{meaning}".format(**entry))
 
 
+def is_api_request() -> bool:
+    # Compare with a slash at the end of both, so that /j counts and /jobs does not.
+    for prefix in current_app.config["API_PREFIXES"]:
+        if f"{request.path}/".startswith(f"{prefix}/"):
+            return True
+    return False
+
+
 def http_error(error: HTTPException) -> HTTPException:
-    """Answer for the API in its format; a status without a code of its own is the code."""
-    prefixes = tuple(f"{prefix}/" for prefix in current_app.config["API_PREFIXES"])
-    ours = isinstance(error, ApiException) or error.response is not None
-    if ours or not f"{request.path}/".startswith(prefixes):
+    """Answer for what Werkzeug raised in the API, in the API's format."""
+    if isinstance(error, ApiException) or error.response is not None or not is_api_request():
         return error
+
     status = error.code or 500
-    known = FOR_STATUS.get(status)
-    if known:
-        return known(headers=error.get_headers())
-    return ApiException(error.name, code=status, error_code=status, headers=error.get_headers())
+    headers = error.get_headers()
+    if status in FOR_STATUS:
+        return FOR_STATUS[status](headers=headers)
+    return ApiException(error.name, code=status, error_code=status, headers=headers)
 
 
 def init_app(app: Flask) -> None:
@@ -85,6 +105,6 @@ def init_app(app: Flask) -> None:
         raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths")
     for prefix in prefixes:
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
-            raise ValueError(f"API_PREFIXES: {prefix!r} is no path like /api")
+            raise ValueError(f"API_PREFIXES: {prefix!r} is not a path like /api")
     app.register_error_handler(HTTPException, http_error)
     app.cli.command("errors")(print_catalogue)

@@ -1,4 +1,4 @@
-"""The catalogue of error codes: each is an exception, and its docstring says what to do."""
+"""The catalogue of error codes: each is an exception, its docstring says what to do about it."""
 
 import inspect
 from typing import Any
@@ -12,35 +12,45 @@ from exceptions import ApiException, ClientTypeError, ParameterException, Succes
 class AccessForbidden(ApiException):
     """Not for this account. Ask an admin."""
 
-    code, error_code, msg = 403, 1001, "access_forbidden"
+    code = 403
+    error_code = 1001
+    msg = "access_forbidden"
 
 
 class UnimplementedError(ApiException):
     """Not built yet. Do without it."""
 
-    code, error_code, msg = 400, 1002, "unimplemented_error"
+    code = 400
+    error_code = 1002
+    msg = "unimplemented_error"
 
 
 class NotFound(ApiException):
     """Nothing is there. Check the path and the id."""
 
-    code, error_code, msg = 404, 1003, "not_found"
+    code = 404
+    error_code = 1003
+    msg = "not_found"
 
 
 class IllegalState(ApiException):
     """Not in this state. Read it again first."""
 
-    code, error_code, msg = 400, 1004, "illegal_state"
+    code = 400
+    error_code = 1004
+    msg = "illegal_state"
 
 
 class HttpError(ApiException):
-    """Any other HTTP error, with a status of its own. msg says which."""
+    """Any other HTTP error, with its own status. msg says which."""
 
-    code, error_code, msg = 400, 1007, "http_error"
+    code = 400
+    error_code = 1007
+    msg = "http_error"
 
 
-# A code is a public contract: never reused, never renumbered.
-CATALOGUE = (
+# A code is a promise to clients: it's never reused and never renumbered.
+CATALOGUE = [
     Success,
     ApiException,
     ParameterException,
@@ -50,14 +60,19 @@ CATALOGUE = (
     IllegalState,
     ClientTypeError,
     HttpError,
-)
+]
 
 
 def catalogue() -> list[dict[str, Any]]:
     """Return code, message, HTTP status and meaning of every error, for the API and the README."""
     return [
-        {"error_code": e.error_code, "msg": e.msg, "status": e.code, "meaning": inspect.getdoc(e)}
-        for e in CATALOGUE
+        {
+            "error_code": error.error_code,
+            "msg": error.msg,
+            "status": error.code,
+            "meaning": inspect.getdoc(error),
+        }
+        for error in CATALOGUE
     ]
 
 

@@ -1,21 +1,32 @@
-"""An exception that is its own JSON response: raised, returned from a view, called as a WSGI app.
+"""An exception that is its own JSON response: raise it, return it, or call it as a WSGI app.
 
-Every answer has the same form: ``{"error_code": 1003, "msg": "...", "request": "GET /j/users/9"}``.
+Every answer has one format: ``{"error_code": 1003, "msg": "...", "request": "GET /j/users/9"}``.
 See https://werkzeug.palletsprojects.com/exceptions/.
 """
 
 from typing import Any
 
-from flask import json, request
+from flask import has_request_context, json, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
 
+def request_line(environ: Any = None) -> str | None:
+    """Return method and path, as in ``GET /j/users/9``, or None if there is no request."""
+    if environ:
+        current = Request(environ)
+        return f"{current.method} {current.path}"
+    if has_request_context():
+        return f"{request.method} {request.path}"
+    return None
+
+
 class ApiException(HTTPException):
     """A bug of ours. Retry, then report it."""
 
-    code, error_code = 500, 999
+    code = 500
+    error_code = 999
     msg: Any = "unknown_error"
 
     def __init__(
@@ -27,30 +38,35 @@ class ApiException(HTTPException):
         headers: dict[str, str] | list[tuple[str, str]] | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
-        """Override, for this raise, what the class says; *data* are further members of the body.
+        """Override what the class says, for this raise only; *data* adds members to the body.
 
-        *msg* is anything that JSON can hold, *code* the HTTP status. Every argument is optional:
-        pickle and copy make the exception without any.
+        *msg* is anything that JSON can hold, *code* is the HTTP status. Every argument is optional,
+        because pickle and copy create the exception without any.
         """
-        # An argument may be 0 or empty on purpose, so only None means "not given".
-        self.msg = self.msg if msg is None else msg
-        self.code = self.code if code is None else code
-        self.error_code = self.error_code if error_code is None else error_code
-        self.headers, self.data = Headers(headers), data or {}
+        # Compare with None: 0 and "" are values that a caller may mean.
+        if msg is not None:
+            self.msg = msg
+        if code is not None:
+            self.code = code
+        if error_code is not None:
+            self.error_code = error_code
+        self.headers = Headers(headers)
+        self.data = data or {}
         super().__init__(description=str(self.msg))  # what logs and tracebacks show
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        """Return the JSON text; without a request, ``request`` is null."""
-        asked = Request(environ) if environ else request  # Flask's is false outside a request
-        line = f"{asked.method} {asked.path}" if asked else None
-        fixed = {"error_code": self.error_code, "msg": self.msg, "request": line}
-        body = fixed | self.data | fixed  # first, and not to be replaced
-        text = json.dumps(body, ensure_ascii=False, sort_keys=False) + "\n"
-        # A lone surrogate has no UTF-8, but its backslash escape is JSON.
-        return text.encode(errors="backslashreplace").decode()
+        """Return the body as JSON; where there is no request, its ``request`` is null."""
+        body = {
+            "error_code": self.error_code,
+            "msg": self.msg,
+            "request": request_line(environ),
+        }
+        for name, value in self.data.items():
+            body.setdefault(name, value)  # keeps the three above
+        return json.dumps(body, sort_keys=False) + "\n"
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        """Return the headers of the parent class, then those of the raise, as JSON."""
+        """Return the headers of the parent class, then those of this raise, then the type."""
         headers = Headers(super().get_headers(environ, scope))
         headers.update(self.headers)
         headers["Content-Type"] = "application/json"
@@ -58,18 +74,24 @@ class ApiException(HTTPException):
 
 
 class Success(ApiException):
-    """It worked. With *code* 201: something was made."""
+    """It worked. Status 201 means that something was created."""
 
-    code, error_code, msg = 200, 0, "success"
+    code = 200
+    error_code = 0
+    msg = "success"
 
 
 class ParameterException(ApiException):
     """Wrong input. Correct what msg names: each field with its faults."""
 
-    code, error_code, msg = 400, 1000, "invalid_parameter"
+    code = 400
+    error_code = 1000
+    msg = "invalid_parameter"
 
 
 class ClientTypeError(ApiException):
     """No such type of client. Send one that the API knows."""
 
-    code, error_code, msg = 400, 1006, "invalid_client"
+    code = 400
+    error_code = 1006
+    msg = "invalid_client"

@@ -1,4 +1,4 @@
-"""Uploads: stored by Flask under a name made from the content, served by a WSGI middleware.
+"""Uploads: Flask stores them under a name made from their content, a WSGI middleware serves them.
 
 Settings: ``UPLOAD_FOLDER`` (relative to the instance folder, default ``uploads``),
 ``MAX_CONTENT_LENGTH`` (bytes, default 16 MiB), ``UPLOAD_HEADERS`` (sent with every file).
@@ -19,88 +19,108 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.wsgi import ClosingIterator
 
-# What a browser never runs as part of this site. Anything else becomes .bin, a download.
-EXTENSIONS = set(".gif .jpeg .jpg .mp3 .mp4 .pdf .png .txt .webp .zip".split())
-mimetypes.add_type("image/webp", ".webp")  # Python knows it since 3.13
-YEAR = 31536000  # seconds
+# Types that no browser runs as part of this site. Any other file becomes .bin, a download.
+EXTENSIONS = {".gif", ".jpeg", ".jpg", ".mp3", ".mp4", ".pdf", ".png", ".txt", ".webp", ".zip"}
+mimetypes.add_type("image/webp", ".webp")  # Python itself knows this type since 3.13
+
+YEAR = 365 * 24 * 60 * 60  # seconds
 HEADERS = {
-    "Cache-Control": f"public, max-age={YEAR}, immutable",  # a name never gets other content
+    # The name is made from the content, so what a cache holds under it never goes stale.
+    "Cache-Control": f"public, max-age={YEAR}, immutable",
     "Content-Security-Policy": "script-src 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class Uploads(SharedDataMiddleware):
-    """Serves *folder* in front of the WSGI app *app*, fit for files from strangers."""
+    """Answers for the files in *folder* and passes every other request on to *flask_app*."""
 
-    def __init__(self, app: Any, folder: Path, headers: dict[str, str]) -> None:
+    def __init__(self, flask_app: Any, folder: Path, headers: dict[str, str]) -> None:
+        # The base class passes on what it doesn't find. It gets an app that always answers 404
+        # instead of Flask, so that __call__ can tell a file from everything else.
         super().__init__(NotFound(), {"/uploads": str(folder)}, cache_timeout=YEAR)
-        self.flask, self.headers = app, HEADERS | headers
+        self.flask_app = flask_app
+        self.headers = HEADERS | headers
 
     def is_allowed(self, filename: str) -> bool:
-        return not filename.startswith(".")  # a file that is still being written
+        """Hide the files that are still being written."""
+        return not filename.startswith(".")
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        """GET and HEAD only: the base class answers DELETE with the file, HEAD with a body."""
-        ours = environ.get("PATH_INFO", "").startswith("/uploads/")
-        if not ours or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return self.flask(environ, start_response)
-        answer = Response.from_app(super().__call__, environ)
-        if answer.status_code == 404:  # no such file
-            return self.flask(environ, start_response)
-        answer.headers.update(self.headers)
-        del answer.headers["Date"]  # the server adds its own
-        return ClosingIterator(answer(environ, start_response), answer.close)
+        """Answer GET and HEAD for a file; the base class would answer DELETE with it as well."""
+        is_upload = environ.get("PATH_INFO", "").startswith("/uploads/")
+        if not is_upload or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.flask_app(environ, start_response)
+
+        # A Response sends no body in answer to HEAD; the base class does.
+        response = Response.from_app(super().__call__, environ)
+        if response.status_code == 404:
+            return self.flask_app(environ, start_response)
+
+        response.headers.update(self.headers)
+        del response.headers["Date"]  # the server adds its own
+        return ClosingIterator(response(environ, start_response), response.close)
 
 
 def save(file: FileStorage) -> str:
-    """Store an upload, once; return its name: SHA-256 and extension. Raises OSError."""
+    """Store *file* unless it's there already; return its name. Raises OSError if it can't."""
     extension = os.path.splitext(file.filename or "")[1].lower()
-    file.seek(0)  # the caller may have looked into it
+    if extension not in EXTENSIONS:
+        extension = ".bin"
+    file.seek(0)  # the caller may have read some of it
     digest = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    filename = digest + (extension if extension in EXTENSIONS else ".bin")
+    filename = digest + extension
     target = current_app.config["UPLOAD_FOLDER"] / filename
+    if target.exists():
+        return filename
+
     part = target.with_name(f".{uuid.uuid4()}")
-    if not target.exists():
-        file.seek(0)
-        try:
-            with part.open("xb") as out:
-                file.save(out)
-                out.flush()
-                os.fsync(out.fileno())  # or a power cut leaves the name without the content
-            part.replace(target)  # atomic: nobody ever fetches half a file
-        finally:
-            part.unlink(missing_ok=True)
+    file.seek(0)  # hashing has read it to the end
+    try:
+        with part.open("xb") as out:
+            file.save(out)
+            out.flush()
+            os.fsync(out.fileno())  # otherwise a power cut can leave the name without the content
+        part.replace(target)  # atomic, so nobody ever fetches half a file
+    finally:
+        part.unlink(missing_ok=True)
     return filename
 
 
 def upload() -> tuple[dict[str, str], int, dict[str, str]]:
-    """Take the multipart field ``file``: 201; 400 without a file, 413 if it is too large."""
+    """A view: store the multipart field ``file``, answer 201; 400 without a file, 413 over size."""
     file = request.files.get("file")
-    if not file:  # or one without a name
+    if not file:  # the field is missing, or its file has no name
         abort(400, "Send a file in the multipart field 'file'.")
     filename = save(file)
     url = url_for("uploaded_file", filename=filename)
     return {"filename": filename, "url": url}, 201, {"Location": url}
 
 
-def init_app(app: Flask) -> None:
-    """Add ``POST /uploads`` and ``/uploads/<filename>``; ValueError names a bad setting."""
-    limit = app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_CONTENT_LENGTH"] or 16 * 1024**2
-    if not isinstance(limit, int) or limit < 0:
-        raise ValueError(f"MAX_CONTENT_LENGTH is {limit!r}, not a number of bytes")
-    headers = app.config.setdefault("UPLOAD_HEADERS", {})
-    if not isinstance(headers, dict):
-        raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
+def prepare_folder(app: Flask) -> Path:
+    """Return ``UPLOAD_FOLDER`` as a path, created if missing; ValueError if it can't be used."""
     try:
         folder = Path(app.instance_path, app.config.get("UPLOAD_FOLDER", "uploads"))
         if Path(app.instance_path).resolve().is_relative_to(folder.resolve()):
             raise ValueError("the instance folder, with its secrets, would be served")
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        tempfile.TemporaryFile(dir=folder).close()  # fails where we may not write
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"UPLOAD_FOLDER cannot be used: {error}") from error
-    app.config["UPLOAD_FOLDER"] = folder
-    app.add_url_rule("/uploads", view_func=upload, methods=["POST"])
+    return folder
+
+
+def init_app(app: Flask) -> None:
+    """Serve what ``save`` stores at ``/uploads/<filename>``; ValueError names a bad setting."""
+    if app.config["MAX_CONTENT_LENGTH"] is None:
+        app.config["MAX_CONTENT_LENGTH"] = 16 * 1024**2
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    if not isinstance(limit, int) or limit < 0:
+        raise ValueError(f"MAX_CONTENT_LENGTH is {limit!r}, not a number of bytes")
+    headers = app.config.setdefault("UPLOAD_HEADERS", {})
+    if not isinstance(headers, dict):
+        raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
+
+    folder = app.config["UPLOAD_FOLDER"] = prepare_folder(app)
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
     app.wsgi_app = Uploads(app.wsgi_app, folder, headers)  # type: ignore[method-assign]

@@ -25,6 +25,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     if proxies := app.config["PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies)  # type: ignore[method-assign]
     uploads.init_app(app)
+    app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     cors.init_app(app)
     errors.init_app(app)
     handlers.init_app(app)

@@ -1,15 +1,14 @@
-"""What reaches the edge of the app: every HTTP error and every bug, in the API's format.
+"""One handler at the edge of the app: every HTTP error and every bug, in the API's format.
 
 Setting: ``API_PREFIXES``, the paths where errors are always JSON (default ``["/j", "/v1"]``).
 See https://flask.palletsprojects.com/errorhandling/#generic-exception-handlers.
 """
 
 import re
-import sys
 import uuid
 from logging import Formatter, LogRecord
 
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, current_app, g, has_request_context, request
 from flask.logging import default_handler
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response
@@ -18,49 +17,69 @@ from errors import AccessForbidden, HttpError, NotFound
 from exceptions import ApiException
 
 LOG_FORMAT = "[%(asctime)s] %(levelname)s in %(module)s [%(request_id)s]: %(message)s"
-FOR_STATUS: dict[int | None, type[ApiException]] = {403: AccessForbidden, 404: NotFound}
+FOR_STATUS = {403: AccessForbidden, 404: NotFound}
 
 
 def request_id() -> str:
-    """Return the request's ``X-Request-ID``; a new one if it has none that is fit for a log."""
-    sent = request.headers.get("X-Request-ID", "")
-    if not re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII):
-        request.environ["HTTP_X_REQUEST_ID"] = uuid.uuid4().hex
-    return request.headers["X-Request-ID"]
+    """Return the ``X-Request-ID`` that this request brought, or a new one made for it."""
+    if "request_id" not in g:
+        sent = request.headers.get("X-Request-ID", "")
+        # Other text could forge lines of the log, or fill it.
+        fit_for_a_log = re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII)
+        g.request_id = sent if fit_for_a_log else uuid.uuid4().hex
+    return str(g.request_id)
+
+
+def is_api_request() -> bool:
+    # Compare with a slash at the end of both, so that /j counts and /jobs does not.
+    for prefix in current_app.config["API_PREFIXES"]:
+        if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):
+            return True
+    return False
 
 
 def is_bug(error: HTTPException) -> bool:
+    """Tell whether Flask made *error* of an exception that nothing else caught."""
     return isinstance(error, InternalServerError) and error.original_exception is not None
 
 
 def as_api_exception(error: HTTPException) -> ApiException:
+    """Return *error* in the API's format, with the same status, description and headers."""
     if is_bug(error):
-        return ApiException(data={"request_id": request_id()})  # the log has the rest
-    known = FOR_STATUS.get(error.code, HttpError)
-    return known(error.description or error.name, code=error.code, headers=error.get_headers())
+        return ApiException(data={"request_id": request_id()})  # the log has the details
+    status = error.code or 500
+    api_exception = FOR_STATUS.get(status, HttpError)
+    message = error.description or error.name
+    return api_exception(message, code=status, headers=error.get_headers())
+
+
+def as_the_client_prefers(error: HTTPException) -> Response:
+    """Return *error* as HTML, unless the request's ``Accept`` prefers JSON."""
+    if is_bug(error):
+        error.description = f"{error.description} Its id is {request_id()}."
+    preferred = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    answer = as_api_exception(error) if preferred == "application/json" else error
+    response = answer.get_response(request.environ)
+    response.vary.add("Accept")  # otherwise a cache could give a browser the JSON
+    return response
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
-    """Answer in the API's format on its paths, and elsewhere to who prefers JSON to HTML.
+    """Answer for every error that has an HTTP status; Flask makes a 500 of every bug.
 
-    Of a bug Flask has made an InternalServerError by then, sent ``got_request_exception``, and
-    logged the traceback.
+    By then it has logged the bug's traceback and sent ``got_request_exception``.
     """
-    if isinstance(error, ApiException) and error.code == 500:  # raised by hand: not logged yet
-        current_app.log_exception(sys.exc_info())
-        error.data["request_id"] = request_id()
-    if isinstance(error, ApiException) or error.response is not None or (error.code or 0) < 400:
+    if isinstance(error, ApiException):
+        if error.code == 500:  # raised by a view, so nothing has logged it yet
+            message = "Exception on %s [%s]"  # as Flask says it of a bug
+            current_app.logger.error(message, request.path, request.method, exc_info=error)
+            error.data["request_id"] = request_id()
         return error
-    prefixes = tuple(f"{prefix.rstrip('/')}/" for prefix in current_app.config["API_PREFIXES"])
-    if f"{request.path}/".startswith(prefixes):
+    if error.response is not None or (error.code or 0) < 400:
+        return error  # a complete response already, such as a redirect
+    if is_api_request():
         return as_api_exception(error)
-    if is_bug(error):
-        error.description = f"{error.description} Its id is {request_id()}."
-    kind = request.accept_mimetypes.best_match(["text/html", "application/json"])
-    answer = as_api_exception(error) if kind == "application/json" else error
-    response = answer.get_response(request.environ)
-    response.vary.add("Accept")  # or a cache gives a browser the JSON
-    return response
+    return as_the_client_prefers(error)
 
 
 def send_request_id(response: Response) -> Response:
@@ -68,8 +87,8 @@ def send_request_id(response: Response) -> Response:
     return response
 
 
-def note_request_id(record: LogRecord) -> bool:
-    """A logging filter: gives every record a ``request_id``, for the format to show."""
+def add_request_id(record: LogRecord) -> bool:
+    """A logging filter: gives every record a ``request_id`` that a format can show."""
     record.request_id = request_id() if has_request_context() else "-"
     return True
 
@@ -81,9 +100,10 @@ def init_app(app: Flask) -> None:
         raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths")
     for prefix in prefixes:
         if not isinstance(prefix, str) or not re.fullmatch("/|(/[^/]+)+", prefix):
-            raise ValueError(f"API_PREFIXES: {prefix!r} is no path like /api")
+            raise ValueError(f"API_PREFIXES: {prefix!r} is not a path like /api")
     app.register_error_handler(HTTPException, http_error)
     app.after_request(send_request_id)
-    # Not app.logger: it must not be made before the app's owner has configured logging.
-    default_handler.addFilter(note_request_id)
+    # Change the handler, not app.logger: using that here would create it before its owner had a
+    # chance to configure logging.
+    default_handler.addFilter(add_request_id)
     default_handler.setFormatter(Formatter(LOG_FORMAT))

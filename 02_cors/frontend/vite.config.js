@@ -1,30 +1,31 @@
 import { defineConfig } from "vite";
+import { proxyTable } from "./article.js";
 
-// Not "localhost", which Node may look up as ::1, where Flask does not listen.
+// Not "localhost": Node may look that up as ::1, and Flask listens on 127.0.0.1 only.
 const target = process.env.FLASK_URL ?? "http://127.0.0.1:8102";
 
-// If Flask dies in the middle of an answer, an event stream say, the browser must hear of it.
+// If Flask dies in the middle of an answer, such as an event stream, end the browser's side too.
 function configure(proxy) {
   proxy.on("proxyRes", (fromFlask, request, toBrowser) => {
     fromFlask.on("close", () => fromFlask.complete || toBrowser.destroy());
   });
 }
 
-// The Host header stays the one that the browser sent, so Flask's URLs lead back here.
+// With the browser's own Host header, the URLs that Flask builds lead back to this proxy.
 const flask = { target, changeOrigin: false, configure };
 
 export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
-    cors: false, // Vite's own Access-Control-Allow-Origin would hide that Flask sends none
+    cors: false, // otherwise Vite's own header hides that Flask sends none
     proxy: {
       "/j": flask,
       "/uploads": flask,
-      // The same API once more, as the article had it, for comparison.
+      // The same API once more, as the article has it, for comparison.
       "/changed": {
-        ...flask,
-        changeOrigin: true,
+        ...proxyTable["/j"],
+        target,
         rewrite: (path) => path.replace("/changed", ""),
       },
     },

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 import errors
 from app import create_app
-from exceptions import ApiException, ParameterException
+from exceptions import ApiException
 
 
 def result(answer: TestResponse) -> tuple[int, int, str]:
@@ -41,6 +41,10 @@ def test_settings_are_1001(client: FlaskClient) -> None:
     assert result(client.get("/j/settings")) == (403, 1001, "access_forbidden")
 
 
+def test_a_failure_raised_by_hand_is_999_with_its_own_message(client: FlaskClient) -> None:
+    assert result(client.post("/j/sync")) == (500, 999, "The phone doesn't answer.")
+
+
 def test_blocking_twice_is_1004(client: FlaskClient) -> None:
     assert client.post("/j/users/1/block").status_code == 200
     assert result(client.post("/j/users/1/block"))[:2] == (400, 1004)
@@ -50,7 +54,7 @@ def test_of_many_blocks_at_once_one_succeeds(app: Flask) -> None:
     class SlowDict(dict[str, object]):
         def __getitem__(self, key: str) -> object:
             value = super().__getitem__(key)
-            time.sleep(0.002)  # time for the others to read the same, were there no lock
+            time.sleep(0.002)  # without the lock, the others would read the same meanwhile
             return value
 
     users = app.extensions["contacts"].users
@@ -92,15 +96,3 @@ def test_flask_errors_prints_the_catalogue(app: Flask) -> None:
     output = app.test_cli_runner().invoke(args=["errors"]).output
     assert "1003 404 not_found" in output
     assert inspect.getdoc(errors.NotFound) in output  # type: ignore[operator]
-
-
-# Traps
-
-
-def test_trap_1000_cannot_mean_two_things() -> None:
-    first = {"unknown_error": 1000}  # the first article's catalogue, and chapter 03's
-    second = {"unknown_error": 999, "invalid_parameter": 1000}  # the second article's
-    assert first["unknown_error"] == second["invalid_parameter"]
-    codes = [entry["error_code"] for entry in errors.catalogue()]
-    assert len(set(codes)) == len(codes)
-    assert (ApiException.error_code, ParameterException.error_code) == (999, 1000)

@@ -1,19 +1,17 @@
 import json
 import re
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, abort, got_request_exception, make_response, request
+from flask import Flask, abort, got_request_exception, request
 from flask.logging import default_handler
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers, WWWAuthenticate
 from werkzeug.debug import DebuggedApplication
 from werkzeug.exceptions import (
     HTTPException,
-    InternalServerError,
     MethodNotAllowed,
     RequestedRangeNotSatisfiable,
     TooManyRequests,
@@ -22,7 +20,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.test import TestResponse
 
-import errors
+import handlers
 from app import create_app
 from exceptions import ApiException
 
@@ -121,7 +119,7 @@ def test_malformed_json_is_an_http_error(app: Flask, client: FlaskClient) -> Non
     assert result(client.post("/j/json", data="{", content_type="application/json"))[0] == 400
 
 
-def test_a_prefix_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_prefix_that_is_not_a_path_is_refused_by_name(tmp_path: Path) -> None:
     for prefixes in (["j"], ["/j/"], [""], ["//"], [7], "/j"):
         with pytest.raises(ValueError, match="API_PREFIXES"):
             create_app({"UPLOAD_FOLDER": tmp_path, "API_PREFIXES": prefixes})
@@ -143,7 +141,7 @@ def test_a_redirect_from_routing_passes_untouched(app: Flask, trap: bool) -> Non
 
 
 @pytest.mark.parametrize("path", ["/nope", "/jay", f"/uploads/{'0' * 64}.txt"])
-def test_elsewhere_a_browser_gets_html_and_who_prefers_json_gets_json(
+def test_elsewhere_browsers_get_html_and_clients_that_prefer_json_get_json(
     client: FlaskClient, path: str
 ) -> None:
     for headers in (HTML, {}, {"Accept": "*/*"}, {"Accept": "image/png"}):
@@ -154,7 +152,7 @@ def test_elsewhere_a_browser_gets_html_and_who_prefers_json_gets_json(
 # Bugs
 
 
-def test_a_bug_is_999_and_says_nothing_of_itself(client: FlaskClient) -> None:
+def test_a_bug_is_999_and_its_message_stays_in_the_log(client: FlaskClient) -> None:
     answer = client.get("/j/bug")
     assert result(answer) == (500, 999, "unknown_error")
     assert "hunter2" not in answer.text
@@ -185,20 +183,32 @@ def test_a_bug_is_logged_once_with_its_traceback_and_the_id_of_the_answer(app: F
     assert log.count("Traceback") == log.count(f"KeyError: '{SECRET}'") == 1
 
 
-@pytest.mark.parametrize("cause", [KeyError(SECRET), None])
-def test_a_999_raised_by_hand_is_logged_as_well(app: Flask, cause: Exception | None) -> None:
+def test_a_999_raised_by_hand_is_logged_once_with_its_own_traceback(app: Flask) -> None:
     @app.get("/j/hand")
     def view() -> str:
-        raise ApiException() from cause
+        raise ApiException("The phone doesn't answer.")
+
+    answer, log = logged(app, "/j/hand")
+    assert result(answer) == (500, 999, "The phone doesn't answer.")
+    first, *traceback = log.splitlines()
+    assert f"[{answer.get_json()['request_id']}]: Exception on /j/hand [GET]" in first
+    assert log.count(" ERROR in ") == log.count("Traceback") == 1
+    assert "The phone doesn't answer." in traceback[-1]
+
+
+def test_the_cause_of_a_999_raised_by_hand_is_logged_as_well(app: Flask) -> None:
+    @app.get("/j/hand")
+    def view() -> str:
+        raise ApiException() from KeyError(SECRET)
 
     answer, log = logged(app, "/j/hand")
     assert result(answer) == (500, 999, "unknown_error")
-    assert answer.get_json()["request_id"] in log
-    assert (SECRET in log) == (cause is not None)
+    assert log.count(" ERROR in ") == 1
+    assert SECRET in log
 
 
 def test_logging_may_be_configured_after_the_factory(app: Flask, client: FlaskClient) -> None:
-    assert "logger" not in vars(app)  # dictConfig would switch off a logger that is there
+    assert "logger" not in vars(app)  # dictConfig would switch off a logger that exists
 
 
 def test_a_bug_is_signalled_once(app: Flask, client: FlaskClient) -> None:
@@ -226,6 +236,12 @@ def test_a_well_formed_id_is_taken_over(client: FlaskClient) -> None:
     assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"] == "proxy-7.A_b"
 
 
+@pytest.mark.parametrize("sent", ["x" * 65, "a b", "\x1b[31mred", "é", "${jndi:ldap}", "a%s"])
+def test_an_id_that_is_not_fit_for_a_log_is_replaced(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/j/bug", headers={"X-Request-ID": sent})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+
 def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
     ids = [client.get(path).headers["X-Request-ID"] for path in ("/", "/", "/j/users", "/nope")]
     assert len(set(ids)) == 4
@@ -242,6 +258,22 @@ def test_what_the_app_logs_carries_the_id(app: Flask) -> None:
     _, log = logged(app, "/log", **{"X-Request-ID": "a1"})
     assert "WARNING in test_handlers [a1]: 90% of the disk\n" in log
     assert "[a1]: of a child\n" in log
+
+
+# An app with a handler of its own for a status
+
+
+def test_a_handler_of_your_own_for_404_can_leave_the_api_to_ours(
+    app: Flask, client: FlaskClient
+) -> None:
+    @app.errorhandler(404)
+    def page_not_found(error: HTTPException) -> Any:
+        if handlers.is_api_request():
+            return handlers.http_error(error)
+        return "<h1>Our own page</h1>", 404
+
+    assert result(client.get("/j/nope"))[:2] == (404, 1003)
+    assert client.get("/nope").text == "<h1>Our own page</h1>"
 
 
 # Another format
@@ -285,164 +317,3 @@ def test_the_same_error_as_problem_details(app: Flask, client: FlaskClient) -> N
     answer = client.get("/j/users/999")
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert answer.get_json() == problem
-
-
-# Traps
-
-
-@pytest.fixture
-def article(tmp_path: Path) -> Flask:
-    """The second article's handler, on today's ApiException."""
-    app = Flask("article")
-
-    @app.errorhandler(Exception)
-    def framework_error(e: Exception) -> Any:
-        if isinstance(e, ApiException):
-            return e
-        if isinstance(e, HTTPException):
-            return ApiException(e.description, code=e.code, error_code=1007)
-        if not app.config["DEBUG"]:
-            return ApiException()
-        raise e
-
-    @app.get("/j/bug")
-    def bug() -> str:
-        raise KeyError(SECRET)
-
-    return app
-
-
-def heard(app: Flask, caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
-    """Have *app* meet a bug; return how many records it logged and how many signals it sent."""
-    caplog.clear()
-    signals = []
-
-    def receive(sender: Flask, exception: Exception) -> None:
-        signals.append(exception)
-
-    with got_request_exception.connected_to(receive, app):
-        assert app.test_client().get("/j/bug").get_json()["error_code"] == 999
-    return len(caplog.records), len(signals)
-
-
-def test_trap_a_handler_for_exception_hides_every_bug(
-    app: Flask, article: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert heard(article, caplog) == (0, 0)
-    assert heard(app, caplog) == (1, 1)
-
-
-def test_trap_a_handler_for_exception_keeps_the_debugger_shut(app: Flask) -> None:
-    def opens(app: Flask) -> bool:
-        app.debug, app.config["PROPAGATE_EXCEPTIONS"] = True, None
-        debugged = DebuggedApplication(app.wsgi_app, evalex=True)
-        app.wsgi_app = debugged  # type: ignore[method-assign]
-        return "Werkzeug Debugger" in app.test_client().get("/j/bug").text
-
-    wrong = Flask("wrong")
-    wrong.register_error_handler(Exception, lambda error: ApiException())
-    wrong.add_url_rule("/j/bug", view_func=lambda: str(1 / 0))
-    assert not opens(wrong)
-    assert opens(app)
-
-
-def test_trap_an_exception_raised_again_comes_back_as_a_500(
-    app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Longer than binding HTTPException, and no more: the bug returns as InternalServerError."""
-    longer, came = Flask("longer"), []
-
-    @longer.errorhandler(Exception)
-    def handle(error: Exception) -> Any:
-        came.append(type(error))
-        if not isinstance(error, HTTPException):
-            raise error
-        return ApiException()
-
-    longer.add_url_rule("/j/bug", view_func=lambda: str(1 / 0))
-    assert heard(longer, caplog) == (1, 1)
-    assert came == [ZeroDivisionError, InternalServerError]
-    assert heard(app, caplog) == (1, 1)
-
-
-def test_trap_a_rebuilt_405_loses_allow(article: Flask, client: FlaskClient) -> None:
-    wrong, right = article.test_client().post("/j/bug"), client.post("/j/bug")
-    assert wrong.status_code == right.status_code == 405
-    assert "Allow" not in wrong.headers
-    assert set(right.allow) == {"GET", "HEAD", "OPTIONS"}
-
-
-def test_trap_an_exception_may_bring_its_own_response(
-    app: Flask, article: Flask, client: FlaskClient
-) -> None:
-    for each in (app, article):
-        gone = Response("gone for good", 410)
-        each.add_url_rule("/j/gone", "gone", lambda gone=gone: abort(410, response=gone))
-        each.add_url_rule("/j/teapot", "teapot", lambda: abort(make_response("short", 418)))
-        each.add_url_rule("/j/folder/", "folder", lambda: "")
-    assert article.test_client().get("/j/gone").get_json()["msg"] is not None
-    assert client.get("/j/gone").text == "gone for good"
-    assert client.get("/j/teapot").text == "short"  # has no code: no handler is asked
-    assert client.get("/j/folder").status_code == 308
-
-
-def test_trap_two_representations_need_vary(app: Flask, client: FlaskClient) -> None:
-    wrong = Flask("wrong")
-
-    @wrong.errorhandler(404)
-    def handle(error: HTTPException) -> HTTPException:
-        return errors.NotFound() if request.accept_mimetypes.accept_json else error
-
-    assert not wrong.test_client().get("/nope", headers=JSON).vary
-    for headers in (HTML, JSON):
-        assert "Accept" in client.get("/nope", headers=headers).vary
-
-
-@pytest.mark.parametrize("sent", ["x" * 65, "a b", "\x1b[31mred", "é", "${jndi:ldap}", "a%s"])
-def test_trap_an_id_from_a_stranger_is_no_id(app: Flask, sent: str) -> None:
-    wrong = Flask("wrong")
-
-    @wrong.get("/")
-    def view() -> str:
-        wrong.logger.error("failed [%s]", request.headers["X-Request-ID"])
-        return ""
-
-    assert f"[{sent}]" in logged(wrong, "/", **{"X-Request-ID": sent})[1]
-    answer, log = logged(app, "/j/bug", **{"X-Request-ID": sent})
-    assert f"[{answer.headers['X-Request-ID']}]" in log
-    assert f"[{sent}]" not in log
-
-
-def test_trap_middleware_teardown_and_generators_are_out_of_reach(
-    app: Flask, client: FlaskClient
-) -> None:
-    def generate() -> Iterator[str]:
-        yield "the headers are out"
-        raise KeyError(SECRET)
-
-    @app.teardown_request
-    def teardown(error: BaseException | None) -> None:
-        if request.path == "/j/teardown":
-            raise KeyError(SECRET)
-
-    def middleware(environ: Any, start_response: Any) -> Any:
-        if environ["PATH_INFO"] == "/j/middleware":
-            raise KeyError(SECRET)
-        return flask_app(environ, start_response)
-
-    app.add_url_rule("/j/stream", "stream", lambda: Response(generate()))
-    app.add_url_rule("/j/teardown", "teardown", lambda: "sent")
-    app.add_url_rule("/j/hook", "hook", lambda: "sent")
-
-    @app.after_request
-    def hook(response: Response) -> Response:
-        if request.path == "/j/hook":
-            raise errors.AccessForbidden()
-        return response
-
-    assert client.get("/j/hook").get_json()["error_code"] == 999
-    flask_app, app.wsgi_app = app.wsgi_app, middleware  # type: ignore[method-assign]
-    assert client.get("/j/bug").get_json()["error_code"] == 999
-    for path in ("/j/stream", "/j/teardown", "/j/middleware"):
-        with pytest.raises(KeyError):
-            client.get(path, buffered=True)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from flask import Flask, Response, request
+from flask import Flask
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import (
     HTTPException,
@@ -87,6 +87,16 @@ def test_within_a_request_the_body_needs_no_environ() -> None:
         assert json.loads(Success().get_body())["request"] == "PUT /j/here"
 
 
+@pytest.mark.parametrize("msg", ["Nobody is called 林.", "Half an emoji: \ud83d."])
+def test_a_message_may_be_any_text(msg: str) -> None:
+    assert raised(ApiException(msg)).get_json()["msg"] == msg
+
+
+def test_0_and_an_empty_message_are_values() -> None:
+    body = raised(ApiException("", error_code=0)).get_json()
+    assert (body["msg"], body["error_code"]) == ("", 0)
+
+
 def test_a_message_may_be_a_mapping() -> None:
     assert raised(ParameterException(FAULTS)).get_json()["msg"] == FAULTS
 
@@ -94,6 +104,10 @@ def test_a_message_may_be_a_mapping() -> None:
 def test_the_request_is_method_and_path_without_the_query() -> None:
     answer = raised(Success(), "/j/林?secret=1", method="POST")
     assert answer.get_json()["request"] == "POST /j/林"
+
+
+def test_outside_a_request_the_body_has_none() -> None:
+    assert ApiException().get_response().get_json()["request"] is None
 
 
 def test_raised_returned_or_called_it_is_the_same_answer() -> None:
@@ -192,113 +206,3 @@ def test_repr_and_str_say_what_it_is() -> None:
     error = ClientTypeError("no fax")
     assert repr(error) == "<ClientTypeError '400: Bad Request'>"
     assert str(error) == "400 Bad Request: no fax"
-
-
-# Traps
-
-
-class Article(HTTPException):
-    """The second article's class, with the second argument that Werkzeug passes today."""
-
-    code: int | None = 500
-    msg: Any = "sorry"
-    error_code = 999
-
-    def __init__(self, code: int | None = None, msg: Any = None, error_code: int | None = None):
-        if code:
-            self.code = code
-        if msg:
-            self.msg = msg
-        if error_code:
-            self.error_code = error_code
-        super().__init__(msg, None)
-
-    def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        path = str(request.full_path).split("?")[0]
-        asked = f"{request.method} {path}"
-        return json.dumps({"msg": self.msg, "error_code": self.error_code, "request": asked})
-
-    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        return [("Content-Type", "application/json")]
-
-
-def test_trap_get_body_takes_a_second_argument(caplog: pytest.LogCaptureFixture) -> None:
-    class Wrong(ApiException):
-        def get_body(self, environ=None):  # type: ignore[no-untyped-def,override]
-            return super().get_body(environ)
-
-    answer = raised(Wrong("no fax", code=400))
-    assert (answer.status_code, answer.mimetype) == (500, "text/html")
-    assert "TypeError" in caplog.text
-    assert raised(ClientTypeError("no fax")).get_json()["msg"] == "no fax"
-
-
-def test_trap_replaced_get_headers_loses_allow() -> None:
-    class Wrong(Article, MethodNotAllowed):  # type: ignore[misc]
-        pass
-
-    class Right(ApiException, MethodNotAllowed):
-        pass
-
-    wrong, right = Wrong(code=405), Right(code=405)
-    wrong.valid_methods = right.valid_methods = ["GET"]
-    assert "Allow" not in raised(wrong).headers
-    assert raised(right).headers["Allow"] == "GET"
-
-
-def test_trap_a_zero_and_an_empty_message_count() -> None:
-    wrong = raised(Article(msg="", error_code=0)).get_json()
-    assert (wrong["msg"], wrong["error_code"]) == ("sorry", 999)
-    right = raised(ApiException("", error_code=0)).get_json()
-    assert (right["msg"], right["error_code"]) == ("", 0)
-
-
-def test_trap_a_class_attribute_is_shared_by_every_raise() -> None:
-    class Wrong(ApiException):
-        msg: dict[str, str] = {}  # noqa: RUF012
-
-        def __init__(self, field: str) -> None:
-            super().__init__()
-            self.msg[field] = "is wrong"
-
-    assert raised(Wrong("account")).get_json()["msg"] == {"account": "is wrong"}
-    assert raised(Wrong("secret")).get_json()["msg"] == {
-        "account": "is wrong",
-        "secret": "is wrong",
-    }
-    raised(ParameterException({"account": "is wrong"}))
-    assert raised(ParameterException({"secret": "is wrong"})).get_json()["msg"] == {
-        "secret": "is wrong"
-    }
-
-
-def test_trap_a_question_mark_may_be_part_of_the_path() -> None:
-    assert raised(Article(), "/j/what%3F/now?q=1").get_json()["request"] == "GET /j/what"
-    assert raised(Success(), "/j/what%3F/now?q=1").get_json()["request"] == "GET /j/what?/now"
-
-
-def test_trap_outside_a_request_there_is_no_request() -> None:
-    with pytest.raises(RuntimeError, match="Working outside of request context"):
-        Article().get_response()
-    assert ApiException().get_response().get_json()["request"] is None
-
-
-def test_trap_half_an_emoji_has_no_utf_8() -> None:
-    readable, broken = "Nobody is called 林.", "Nobody is called \ud83d."
-    wrong = json.dumps({"msg": broken}, ensure_ascii=False)
-    with pytest.raises(UnicodeEncodeError):
-        Response(wrong)
-    assert readable in raised(ApiException(readable)).text
-    assert raised(ApiException(broken)).get_json()["msg"] == broken
-
-
-class Demanding(HTTPException):  # pickle finds no class that is made in a function
-    def __init__(self, error_code: int) -> None:
-        super().__init__()
-        self.error_code = error_code
-
-
-def test_trap_pickle_makes_the_exception_without_arguments() -> None:
-    with pytest.raises(TypeError, match="missing 1 required"):
-        pickle.loads(pickle.dumps(Demanding(1006)))
-    assert pickle.loads(pickle.dumps(ApiException(error_code=1006))).error_code == 1006
