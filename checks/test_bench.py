@@ -4,8 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from book import CHAPTERS, ROOT
 from pages import table
+
+pytestmark = pytest.mark.drill
 
 
 def test_the_table_of_bots_is_what_is_measured() -> None:

@@ -20,6 +20,8 @@ from book import ROOT
 from conftest import Serve
 from servers import free_port, process
 
+pytestmark = pytest.mark.drill
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )

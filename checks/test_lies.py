@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.drill
+
 LIES = {
     "a changed line in an excerpt": (
         "test_excerpt",

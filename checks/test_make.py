@@ -13,6 +13,8 @@ import pytest
 from book import CHAPTERS, ROOT
 from servers import free_port, process
 
+pytestmark = pytest.mark.drill
+
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PIP_"))}
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
 from book import CHAPTERS
@@ -17,6 +18,8 @@ from conftest import Serve, missing
 from desk import Desk
 from pages import blocks
 from servers import free_port, process
+
+pytestmark = pytest.mark.drill
 
 FRAME = """
     {user}

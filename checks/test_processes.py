@@ -33,6 +33,8 @@ sys.path.append(str(ROOT / "06_login_context"))
 import ext  # type: ignore[import-not-found]
 import redis_server  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.drill
+
 CHAPTER = ROOT / "06_login_context"
 FILES = ("Procfile", "run.py", "redis_server.py", "gunicorn.conf.py")
 APP = """

@@ -8,6 +8,8 @@ import pytest
 
 from book import CHAPTERS
 
+pytestmark = pytest.mark.drill
+
 SWEEP = Path(__file__).with_name("sweep.py")
 
 

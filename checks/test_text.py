@@ -159,6 +159,7 @@ def test_table_of_changes_is_the_difference_of_the_folders(chapter: Path) -> Non
         assert any(name.startswith(row) for name in true), f"{place}: there is no {row}"
 
 
+@pytest.mark.drill
 @each_chapter
 def test_chapter_alone_in_a_folder_passes_its_tests(chapter: Path, tmp_path: Path) -> None:
     alone = tmp_path / chapter.name

@@ -53,6 +53,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[
         }
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("name", WITHOUT_FIX)
 def test_without_its_fix_the_trap_is_open(name: str, said: dict[str, Future[str]]) -> None:
     text = said[name].result()
