@@ -20,7 +20,7 @@ class ApiException(HTTPException):
     ) -> None:
         if code:
             self.code = code
-        if msg:  # Trap: 0 and "" are values
+        if msg:  # Trap: 0 and an empty message are values
             self.msg = msg
         if error_code:
             self.error_code = error_code
