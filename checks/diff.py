@@ -1,37 +1,127 @@
 """Show what a chapter adds to the one before it: ``diff.py 03``, or ``diff.py 03 1`` for all."""
 
+import os
 import re
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
 
 from book import CHAPTERS, ROOT, changes
 
-QUIET = ("README.md", "conftest.py", "screenshot.png", "frontend/package-lock.json")
+QUIET_FOLDERS = ("tests/", "static/", "templates/")
+QUIET_FILES = ("conftest.py", "frontend/package-lock.json")
+QUIET_TYPES = (".md", ".png")
+# Written anew in every chapter: compared with the one before, two programs would only be mixed.
+WHOLE = ("article.py", "tests/test_traps.py")
+INDENT = 14  # as wide as "carried over: "
+
+
+def is_code(name: str) -> bool:
+    quiet = name.startswith(QUIET_FOLDERS) or name in QUIET_FILES or name.endswith(QUIET_TYPES)
+    return not quiet
+
+
+def table(chapter: Path) -> list[str]:
+    """Return the names in the README's table of changes, which begins with the technique."""
+    readme = (chapter / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(.+?)` \|(.*)", readme, re.MULTILINE)
+    names = [name for name, _ in rows]
+
+    # The article's version of the technique is read right after it, wherever its row is.
+    techniques = [name for name, words in rows if "the technique" in words]
+    if techniques and "article.py" in names:
+        names.remove("article.py")
+        names.insert(names.index(techniques[0]) + 1, "article.py")
+    return names
+
+
+def row_of(name: str, rows: list[str]) -> str:
+    """Return the row of the table that *name* belongs to: its own, or that of its folder."""
+    folder = f"{name.split('/')[0]}/"
+    return folder if folder in rows and name not in rows else name
+
+
+def in_order(names: list[str], rows: list[str]) -> list[str]:
+    """Sort *names* as their rows are; what the table doesn't name comes last."""
+    places = {row: index for index, row in enumerate(rows)}
+    return sorted(names, key=lambda name: places.get(row_of(name, rows), len(rows)))
+
+
+def summary(changed: dict[str, list[str]], rows: list[str]) -> str:
+    """Return a line for each group of files; of those carried over, only how many there are."""
+    lines = []
+    for kind in ("new", "changed", "left behind"):
+        count = Counter(row_of(name, rows) for name in in_order(changed[kind], rows))
+        shown = [f"{row} ({count[row]} files)" if row.endswith("/") else row for row in count]
+        if shown:
+            lines.append(f"{kind + ':':{INDENT}}{', '.join(shown)}")
+    carried = len(changed["carried over"])
+    if carried:
+        files = "1 file" if carried == 1 else f"{carried} files"
+        lines.append(f"carried over: {files}, unchanged")
+
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        wrapper = textwrap.TextWrapper(
+            width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+        )
+        lines = [wrapper.fill(line) for line in lines]
+    return "\n".join(lines) + "\n"
+
+
+def difference(old: str, new: str) -> str:
+    colour = "--color=always" if sys.stdout.isatty() else "--color=never"
+    command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
+    command += ["--src-prefix=a/", "--dst-prefix=b/", "--", old, new]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
+    return done.stdout.decode("utf-8", errors="replace")
+
+
+def show(text: str) -> None:
+    """Print *text*; on a terminal, in the pager that git would use."""
+    pager = ""
+    if sys.stdout.isatty():
+        command = ["git", "var", "GIT_PAGER"]
+        pager = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    if not pager or not shutil.which(shlex.split(pager)[0]):
+        sys.stdout.write(text)
+        return
+
+    # As git sets them: show colours, and don't hold a text that fits on the screen.
+    env = {"LESS": "FRX", "LV": "-c"} | os.environ
+    # Ctrl-C belongs to the pager, where it ends a search; it mustn't end this script before it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    subprocess.run(pager, shell=True, input=text.encode(), env=env)
 
 
 def main(number: str, everything: str = "") -> None:
+    if not shutil.which("git"):
+        sys.exit("git is needed to show a diff; install it first")
     [index] = [i for i, path in enumerate(CHAPTERS) if path.name.startswith(f"{number}_")]
-    chapter, before = CHAPTERS[index], CHAPTERS[index - 1] if index else None
+    chapter = CHAPTERS[index]
+    before = CHAPTERS[index - 1] if index else None
+
     changed = changes(chapter)
     if everything:
-        changed["changed" if before else "new"].append("README.md")
-    for kind, names in changed.items():
-        print(f"{kind + ':':14}{', '.join(names) or '-'}")
-    print(flush=True)
+        for page in ("README.md", "traps.md"):
+            if (chapter / page).exists():
+                is_new = not before or not (before / page).exists()
+                changed["new" if is_new else "changed"].append(page)
 
-    def shown(name: str) -> bool:
-        quiet = name.startswith(("tests/", "static/", "templates/")) or name in QUIET
-        return bool(everything) or not quiet
-
-    # In the order of the README's table, which begins with the technique.
-    rows = re.findall(r"^\| `(.+?)` \|", (chapter / "README.md").read_text("utf-8"), re.MULTILINE)
-    code = [name for name in [*changed["new"], *changed["changed"]] if shown(name)]
-    colour = "--color=always" if sys.stdout.isatty() else "--color=never"
-    for name in sorted(code, key=lambda name: rows.index(name) if name in rows else len(rows)):
-        old = f"{before.name}/{name}" if before and name in changed["changed"] else "/dev/null"
-        command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
-        command += ["--src-prefix=a/", "--dst-prefix=b/", "--"]
-        subprocess.run([*command, old, f"{chapter.name}/{name}"], cwd=ROOT)
+    rows = table(chapter)
+    text = summary(changed, rows)
+    for name in in_order([*changed["new"], *changed["changed"]], rows):
+        if everything or is_code(name):
+            old = "/dev/null"
+            if before and name in changed["changed"] and name not in WHOLE:
+                old = f"{before.name}/{name}"
+            text += "\n" + difference(old, f"{chapter.name}/{name}")
+    show(text)
 
 
 main(*sys.argv[1:])
