@@ -5,6 +5,7 @@ HOST = 127.0.0.1
 PORT = 81$*
 DEBUG =
 ALL =
+ONLY =
 
 VENV = .venv/bin/python
 # A .venv that lost its Python or never got its pip is made anew.
@@ -18,18 +19,20 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
   $(if $(filter $(NUMBERS:%=run-%) $(NUMBERS:%=test-%) $(NUMBERS:%=diff-%),$(goal)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
-.PHONY: help test lint carry transcripts bench clean
+.PHONY: help test drills lint carry transcripts bench clean
 
 help:
 	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
-	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: with tests and pages)"
+	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: tests and pages, too)"
 	@echo "make test-NN      run the tests of chapter NN"
-	@echo "make test         run the tests of every chapter and of the book itself"
-	@echo "make lint         ruff and mypy"
-	@echo "make carry        copy carried-over files forward from the chapter that has them new"
+	@echo "make test         run the tests of every chapter and the quick checks of the book"
+	@echo "make drills       run the checks that take minutes: browsers, processes, proxies, and every"
+	@echo "                  trap without its fix (ONLY=test_browser.py: one file of checks/)"
+	@echo "make lint         check style and types with ruff and mypy"
+	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
-	@echo "make bench        measure what the chapters say of costs and counts"
-	@echo "make clean        remove .venv, caches and what the chapters stored"
+	@echo "make bench        measure what the chapters say about costs and counts"
+	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
@@ -46,6 +49,9 @@ diff-%: $(VENV)
 
 test: .venv/requirements-dev.txt
 	@$(VENV) checks/run.py $(CHAPTERS) checks
+
+drills: .venv/requirements-dev.txt
+	@$(VENV) checks/run.py drills $(ONLY)
 
 test-%: .venv/requirements-dev.txt
 	@$(VENV) checks/run.py $(chapter)
@@ -66,8 +72,9 @@ bench: .venv/requirements-dev.txt
 	@$(VENV) bench/bots.py
 
 clean:
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache */instance 02_cors/frontend/node_modules
-	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	@find . -name .git -prune -o \( -name __pycache__ -o -name instance -o -name node_modules \) \
+	  -prune -exec rm -rf {} +
 
 # Setup. The copy of a lock file in .venv says that it is installed.
 
@@ -79,9 +86,13 @@ $(VENV):
 	@$(PYTHON) -m venv --clear .venv 2>/dev/null || { echo >&2 \
 	  "Could not create .venv; is there room, and may you write here?"; exit 1; }
 
+# Megabytes that each lock adds to the one before (on Linux, Python 3.11: pip download, du -m).
+MEGABYTES_requirements.txt = 1
+MEGABYTES_requirements-06.txt = 9
+MEGABYTES_requirements-dev.txt = 93
+
 .venv/requirements.txt .venv/requirements-06.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
-	@echo "Installing $* into .venv ..."
-	@$(VENV) -m pip install --require-hashes -r $* >.venv/pip.log 2>&1 || { echo >&2 \
+	@$(VENV) -c "$$install_lock" $* $(MEGABYTES_$*) || { echo >&2 \
 	  "Could not install $*. Is there a network? What pip says is in .venv/pip.log"; exit 1; }
 	@cp $* $@
 
@@ -100,3 +111,40 @@ except (OSError, OverflowError, ValueError) as error:
     sys.exit(f"Cannot serve on {host}:{port} ({error}); choose another port with PORT=8000")
 endef
 export check_address
+
+# pip alone would be silent for as long as a slow line takes. So each package is named when its turn
+# comes, a large one with its size, and every few seconds there is a dot.
+define install_lock
+import re, signal, subprocess, sys, threading
+lock, megabytes = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this script without a traceback
+ended = threading.Event()
+
+def show(text):
+    print(text, end="", flush=True)
+
+def show_dots():
+    while not ended.wait(3):
+        show(".")
+
+show(f"Installing {lock} into .venv (about {megabytes} MB, less what pip has cached):")
+threading.Thread(target=show_dots, daemon=True).start()
+command = [sys.executable, "-m", "pip", "install", "--require-hashes", "-r", lock]
+with open(".venv/pip.log", "wb") as log:
+    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in pip.stdout:
+        log.write(line)
+        text = line.decode("utf-8", "replace")
+        package = re.match(r"Collecting ([\w.-]+)", text)
+        size = re.match(r" +Downloading .* (\([\d.]+ MB\))", text)
+        if package:
+            show(f" {package[1]}")
+        if size:
+            show(f" {size[1]}")
+        if text.startswith("Installing collected packages"):
+            show(" ... unpacking")
+ended.set()
+show("\n")
+sys.exit(pip.wait())
+endef
+export install_lock

@@ -1,40 +1,191 @@
-"""Run the tests of the folders named, each in a process of its own, and add them up."""
+"""Run tests and add them up: ``run.py 01_static_files 02_cors checks`` or ``run.py drills``.
+
+Each folder gets a pytest process of its own. Several folders run side by side, so their output is
+kept back and only shown for those that fail. In ``checks``, the tests that are marked as drills are
+left to ``run.py drills``. ``run.py drills test_make.py`` runs that one file.
+"""
 
 import os
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+CHECKS = Path(__file__).parent
+ROOT = CHECKS.parent
+
+# More at once doesn't pay on two cores, and tests that measure time would begin to fail.
+AT_ONCE = 2
+# The drills in groups, each a process of its own, because Playwright keeps an event loop running
+# that other tests shouldn't meet. The files that aren't listed here form one more group.
+DRILLS = {
+    "browser": ["test_browser.py", "test_pages.py"],
+    "desk": ["test_desk.py", "test_nginx.py"],
+    "processes": ["test_processes.py"],
+    "traps": ["test_traps.py"],
+}
+# The traps keep all cores busy by themselves, and they use the packages of Node that the tests in a
+# browser install. So they run last, beside nothing else.
+ALONE = "traps"
 
 
-def run(folder: str) -> Counter[str]:
-    """Run pytest in *folder*; return how many tests passed, failed and were skipped."""
-    print(f"\n{folder}", flush=True)
-    # What the reader's shell sets is for running a chapter, not for its tests.
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PYTHONPATH"))}
-    env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost"
-    with tempfile.TemporaryDirectory() as temporary:
-        report = Path(temporary, "report.xml")
+@dataclass
+class Part:
+    """What one pytest process runs."""
+
+    name: str
+    folder: Path
+    arguments: list[str]
+
+
+class Run:
+    """A pytest process. Its output goes into *log*, or straight to the terminal if that is None."""
+
+    def __init__(self, part: Part, report: Path, log: Path | None) -> None:
+        self.part = part
+        self.report = report
+        self.log = log
+        self.started = time.monotonic()
+
+        # The reader's shell may have settings for running a chapter; they aren't for its tests.
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PYTHONPATH"))}
+        env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost"
         command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junit-xml={report}"]
-        status = subprocess.run(command, cwd=ROOT / folder, env=env).returncode
-        suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []
-    count: Counter[str] = Counter()
-    for suite in suites:
-        count["failed"] += int(suite.attrib["failures"]) + int(suite.attrib["errors"])
-        count["skipped"] += int(suite.attrib["skipped"])
-        count["passed"] += int(suite.attrib["tests"])
-    count["passed"] -= count["failed"] + count["skipped"]
-    if status and not count["failed"]:  # no tests at all, or pytest itself broke off
-        count["failed"] = 1
-    return count
+        command += part.arguments
+        if log is None:
+            self.process = subprocess.Popen(command, cwd=part.folder, env=env)
+        else:
+            command += ["-p", "no:cacheprovider"]  # two processes would write the same cache
+            with log.open("wb") as file:
+                self.process = subprocess.Popen(
+                    command, cwd=part.folder, env=env, stdout=file, stderr=subprocess.STDOUT
+                )
+
+    def seconds(self) -> int:
+        return round(time.monotonic() - self.started)
+
+    def count(self) -> Counter[str]:
+        """Return how many tests passed, failed and were skipped."""
+        status = self.process.wait()
+        suites = list(ET.parse(self.report).iter("testsuite")) if self.report.exists() else []
+        count: Counter[str] = Counter()
+        for suite in suites:
+            count["failed"] += int(suite.attrib["failures"]) + int(suite.attrib["errors"])
+            count["skipped"] += int(suite.attrib["skipped"])
+            count["passed"] += int(suite.attrib["tests"])
+        count["passed"] -= count["failed"] + count["skipped"]
+        if status and not count["failed"]:  # there were no tests at all, or pytest itself crashed
+            count["failed"] = 1
+        return count
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log else ""
+
+
+def in_words(count: Counter[str]) -> str:
+    skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+    return f"{count['passed']} passed, {count['failed']} failed{skipped}"
+
+
+def tests(name: str) -> Part:
+    folder = ROOT / name
+    return Part(name, folder, ["-m", "not drill"] if folder == CHECKS else [])
+
+
+def drills() -> list[Part]:
+    listed = [module for modules in DRILLS.values() for module in modules]
+    others = [path.name for path in sorted(CHECKS.glob("test_*.py")) if path.name not in listed]
+    groups = {"others": others, **DRILLS}
+    return [Part(name, CHECKS, [*modules, "-m", "drill"]) for name, modules in groups.items()]
+
+
+class Progress:
+    """Says what begins and ends, and every half minute what still runs."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+        self.last = time.monotonic()
+
+    def ended(self, run: Run, count: Counter[str]) -> None:
+        for line in run.output().splitlines():
+            if count["failed"] or line.startswith("SKIPPED"):
+                self.say(line)
+        self.say(f"{run.part.name}: {in_words(count)} in {run.seconds()} s")
+
+    def still(self, running: list[Run]) -> None:
+        if time.monotonic() - self.last > 30:
+            names = [f"{run.part.name} ({run.seconds()} s)" for run in running]
+            self.say(f"still running: {', '.join(names)}")
+
+
+def may_start(part: Part, running: list[Run]) -> bool:
+    if part.name == ALONE:
+        return not running
+    return len(running) < AT_ONCE
+
+
+def run_all(parts: list[Part], folder: Path) -> Counter[str]:
+    """Run the parts and return the sum of their counts; *folder* is for reports and output."""
+    total: Counter[str] = Counter()
+    failed: list[str] = []
+    progress = Progress()
+    waiting = list(parts)
+    running: list[Run] = []
+    live = len(parts) == 1
+
+    while waiting or running:
+        while waiting and may_start(waiting[0], running):
+            part = waiting.pop(0)
+            log = None if live else folder / f"{part.name}.log"
+            progress.say(f"{part.name}: running")
+            running.append(Run(part, folder / f"{part.name}.xml", log))
+
+        try:
+            time.sleep(0.1)
+        except KeyboardInterrupt:  # the tests hear of Ctrl-C, too, and stop their servers
+            for run in running:
+                run.process.wait()
+            raise
+
+        for run in list(running):
+            if run.process.poll() is not None:
+                running.remove(run)
+                count = run.count()
+                progress.ended(run, count)
+                total += count
+                if count["failed"]:
+                    failed.append(run.part.name)
+        if not live:
+            progress.still(running)
+
+    if failed and not live:
+        progress.say(f"\nSomething failed in {', '.join(failed)}; the output is above.")
+    return total
+
+
+def main(names: list[str]) -> int:
+    if names == ["drills"]:
+        parts = drills()
+    elif names[0] == "drills":
+        parts = [Part(" ".join(names[1:]), CHECKS, names[1:])]
+    else:
+        # The last ones named, chapter 06 and the checks, take longest: they begin first.
+        parts = [tests(name) for name in reversed(names)]
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            total = run_all(parts, Path(temporary))
+    except KeyboardInterrupt:
+        return 130
+    print(f"\ntotal: {in_words(total)}")
+    return 1 if total["failed"] else 0
 
 
 if __name__ == "__main__":
-    total = sum((run(folder) for folder in sys.argv[1:]), Counter())
-    skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
-    print(f"\ntotal: {total['passed']} passed, {total['failed']} failed{skipped}")
-    sys.exit(1 if total["failed"] else 0)
+    sys.exit(main(sys.argv[1:]))

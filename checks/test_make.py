@@ -1,16 +1,26 @@
 """The Makefile's contract, from a folder whose name has a space and Chinese characters."""
 
+import hashlib
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from book import CHAPTERS, ROOT
+from book import CHAPTERS, ROOT, changes
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -44,7 +54,8 @@ def fails_with_one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_make_alone_lists_commands_and_chapters() -> None:
     said = make(ROOT).stdout
-    commands = ["run-NN", "diff-NN", "test-NN", "test", "lint", "carry", "transcripts", "clean"]
+    commands = ["run-NN", "diff-NN", "test-NN", "test", "drills", "lint"]
+    commands += ["carry", "transcripts", "bench", "clean"]
     for word in [*(f"make {command} " for command in commands), *(c.name for c in CHAPTERS)]:
         assert word in said
 
@@ -91,12 +102,58 @@ def test_no_network_at_first_setup(clone: Path) -> None:
 def test_setup_runs_once_and_again_when_the_lock_changes(clone: Path) -> None:
     lock = clone / "requirements.txt"
     lock.write_text("# nothing to install\n", encoding="utf-8")
-    installing = "Installing requirements.txt into .venv ...\n"
-    assert make(clone, ".venv/requirements.txt").stdout == installing
+    installing = "Installing requirements.txt into .venv (about 1 MB, less what pip has cached):"
+    first = make(clone, ".venv/requirements.txt").stdout
+    assert first.startswith(installing) and len(first.splitlines()) == 1
     assert installing not in make(clone, ".venv/requirements.txt").stdout
     later = lock.stat().st_mtime + 60
     os.utime(lock, (later, later))
-    assert make(clone, ".venv/requirements.txt").stdout == installing
+    assert make(clone, ".venv/requirements.txt").stdout.startswith(installing)
+
+
+class SlowIndex(SimpleHTTPRequestHandler):
+    """A package index that takes a while before it sends a file."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith(".whl"):
+            time.sleep(5)
+        super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def index(folder: Path) -> Iterator[str]:
+    """Serve a package index from *folder* until the end of the block; yields its URL."""
+    handler = partial(SlowIndex, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+def test_setup_shows_that_a_slow_download_moves(clone: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / "index/demo/demo-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("demo.txt", bytes(2_000_000))
+        metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+        archive.writestr("demo-1.0.dist-info/METADATA", metadata)
+        tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr("demo-1.0.dist-info/WHEEL", tags)
+        archive.writestr("demo-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (clone / "requirements.txt").write_text(f"demo==1.0 --hash=sha256:{digest}\n")
+
+    with index(tmp_path / "index") as url:
+        pip = {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
+        done = make(clone, ".venv/requirements.txt", **pip)
+    assert re.search(r": demo\b.*\(2\.0 MB\).* unpacking\.*\n$", done.stdout), done.stderr
+    assert "." in done.stdout.partition("demo")[2].partition("unpacking")[0].replace(" ... ", "")
+    assert "Successfully installed demo-1.0" in (clone / ".venv/pip.log").read_text("utf-8")
 
 
 def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
@@ -122,30 +179,154 @@ def test_run_serves_the_page_until_interrupted(clone: Path, chapter: str, title:
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_diff_names_the_files_and_shows_the_code_without_tests() -> None:
+def shown(said: str) -> list[str]:
+    """Return the files that a diff shows, in its order."""
+    return [line.split(" b/")[1] for line in said.splitlines() if line.startswith("diff --git")]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS[1:], ids=lambda chapter: chapter.name)
+def test_diff_begins_with_a_summary_of_all_files(chapter: Path) -> None:
+    files = changes(chapter)
+    summary, _, _ = make(ROOT, f"diff-{chapter.name[:2]}").stdout.partition("\n\n")
+    kinds = ("new", "changed", "left behind", "carried over")
+    groups = dict(line.split(":") for line in summary.splitlines())
+    assert list(groups) == [kind for kind in kinds if files[kind]]
+    assert groups["carried over"].strip() == f"{len(files['carried over'])} files, unchanged"
+    for kind in kinds[:3]:
+        # A folder that has a row of its own in the README stands for all its files.
+        folders = re.findall(r"([\w.]+/) \((\d+) files\)", groups.get(kind, ""))
+        listed = set(re.sub(r" \(\d+ files\)", "", groups.get(kind, "")).strip().split(", "))
+        for folder, count in folders:
+            inside = [name for name in files[kind] if name.startswith(folder)]
+            assert len(inside) == int(count)
+            listed.update(inside)
+        assert set(files[kind]) <= listed
+
+
+@pytest.mark.parametrize(
+    ("chapter", "technique"),
+    {"01": "uploads", "02": "cors", "03": "errors", "04": "exceptions", "05": "handlers"}.items(),
+)
+def test_diff_shows_the_technique_and_then_the_articles_version(
+    chapter: str, technique: str
+) -> None:
+    [folder] = [path.name for path in CHAPTERS if path.name.startswith(chapter)]
+    said = make(ROOT, f"diff-{chapter}").stdout
+    assert shown(said)[:2] == [f"{folder}/{technique}.py", f"{folder}/article.py"]
+    # It has little in common with the one before, so it is shown as a whole.
+    article = said.partition(f" b/{folder}/article.py\n")[2].partition("\ndiff --git")[0]
+    assert "+from " in article and "\n-" not in article.replace("\n--- /dev/null", "")
+
+
+def test_diff_shows_the_code_without_tests_and_pages() -> None:
     said = make(ROOT, "diff-03").stdout
-    shown = [line.split(" b/")[1] for line in said.splitlines() if line.startswith("diff --git")]
-    assert said.startswith("new:")
-    assert "03_error_codes/errors.py" in shown and "03_error_codes/app.py" in shown
-    assert "tests/test_errors.py" in said.splitlines()[0]
-    assert not [name for name in shown if "/tests/" in name or name.endswith((".html", ".md"))]
-    assert "03_error_codes/templates/index.html" in make(ROOT, "diff-03", "ALL=1").stdout
+    assert "03_error_codes/app.py" in shown(said)
+    assert not [
+        name for name in shown(said) if "/tests/" in name or name.endswith((".html", ".md"))
+    ]
+    everything = shown(make(ROOT, "diff-03", "ALL=1").stdout)
+    for name in ("templates/index.html", "tests/test_errors.py", "README.md"):
+        assert f"03_error_codes/{name}" in everything
+    assert "01_static_files/versions.py" in shown(make(ROOT, "diff-01").stdout)
+
+
+def on_a_terminal(*goals: str, **env: str) -> str:
+    """Return what make says if its output is a terminal with 80 columns."""
+    reader, terminal = pty.openpty()
+    command = ["make", *goals]
+    output = b""
+    with subprocess.Popen(command, cwd=ROOT, env=ENV | env, stdout=terminal, stderr=terminal):
+        os.close(terminal)
+        with suppress(OSError):  # on Linux, that is how a terminal says that it was closed
+            while more := os.read(reader, 65536):
+                output += more
+    os.close(reader)
+    return output.decode().replace("\r\n", "\n")
+
+
+def test_diff_is_paged_on_a_terminal_and_only_there() -> None:
+    pager = {"GIT_PAGER": "sed 's/^/paged: /'", "COLUMNS": "80"}
+    lines = on_a_terminal("diff-06", **pager).splitlines()
+    assert lines[0].startswith("paged: new:")
+    assert all(line.startswith("paged: ") for line in lines)
+    summary = lines[: lines.index("paged: ")]
+    assert max(len(line.removeprefix("paged: ")) for line in summary) <= 80
+    assert "paged: " not in make(ROOT, "diff-06", **pager).stdout
+
+    unpaged = on_a_terminal("diff-06", GIT_PAGER="a-pager-that-is-not-there")
+    assert unpaged.startswith("new:")
+
+
+def test_diff_without_git() -> None:
+    command = [sys.executable, "checks/diff.py", "03"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True)
+    assert "git is needed" in fails_with_one_line(done)
+
+
+SMALL = """
+import pytest
+
+def test_quick():
+    pass
+
+@pytest.mark.drill
+def test_drill():
+    pass
+"""
+
+
+def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    in_chapters = list(clone.glob("0*/tests/test_*.py"))
+    in_checks = list(clone.glob("checks/test_*.py"))
+    for path in in_chapters:
+        path.write_text("def test_it():\n    pass\n", encoding="utf-8")
+    for path in in_checks:
+        path.write_text(SMALL, encoding="utf-8")
+
+    said = make(clone, "test").stdout.splitlines()
+    assert said[-1] == f"total: {len(in_chapters) + len(in_checks)} passed, 0 failed"
+    for name in [*(chapter.name for chapter in CHAPTERS), "checks"]:
+        assert f"{name}: running" in said
+        assert [line for line in said if re.match(rf"{name}: \d+ passed, 0 failed in \d+ s", line)]
+    said = make(clone, "drills").stdout.splitlines()
+    assert said[-1] == f"total: {len(in_checks)} passed, 0 failed"
+    said = make(clone, "drills", "ONLY=test_make.py").stdout.splitlines()
+    assert said[-1] == "total: 2 passed, 0 failed"
 
 
 def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    (clone / "01_static_files/tests/test_uploads.py").write_text(
-        "def test_it():\n    assert 0\n", encoding="utf-8"
-    )
-    done = make(clone, "test-01")
-    assert done.returncode != 0
-    assert done.stdout.splitlines()[-1] == "total: 0 passed, 1 failed"
+    for path in clone.glob("0*/tests/test_*.py"):
+        path.write_text("def test_it():\n    pass\n", encoding="utf-8")
+    for path in clone.glob("checks/test_*.py"):
+        path.unlink()
+    skips = "import pytest\n\ndef test_it():\n    pytest.skip('there is no moon')\n"
+    (clone / "checks/test_moon.py").write_text(skips, encoding="utf-8")
+    fails = "def test_it():\n    assert 'sun' == 'moon'\n"
+    [path] = clone.glob("01_*/tests/test_uploads.py")
+    path.write_text(fails, encoding="utf-8")
+
+    one = make(clone, "test-01")
+    assert one.returncode != 0
+    assert re.match(r"total: \d+ passed, 1 failed", one.stdout.splitlines()[-1])
+    assert "assert 'sun' == 'moon'" in one.stdout
+
+    whole = make(clone, "test")
+    assert whole.returncode != 0
+    assert re.match(r"total: \d+ passed, 1 failed, 1 skipped", whole.stdout.splitlines()[-1])
+    assert whole.stdout.count("= FAILURES =") == 1 and "assert 'sun' == 'moon'" in whole.stdout
+    assert "there is no moon" in whole.stdout
+    assert "Something failed in 01_static_files;" in whole.stdout
 
 
 def test_clean_removes_what_make_created(clone: Path) -> None:
-    for made in (".venv", "01_static_files/instance", "03_error_codes/__pycache__"):
+    cleaned = (".venv", "instance", "__pycache__", "node_modules")
+    for made in (".venv", "01_static_files/instance", "06_login_context/steps/1/instance"):
+        (clone / made).mkdir(parents=True, exist_ok=True)
+    for made in ("03_error_codes/__pycache__", "02_cors/frontend/node_modules/vite/instance"):
         (clone / made).mkdir(parents=True, exist_ok=True)
     before = sorted(ROOT.glob("0*/*.py"))
     assert make(clone, "clean").returncode == 0
-    assert not [p for p in clone.rglob("*") if p.name in (".venv", "instance", "__pycache__")]
+    assert not [path for path in clone.rglob("*") if path.name in cleaned]
     assert len(list(clone.glob("0*/*.py"))) == len(before)
