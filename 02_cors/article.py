@@ -14,11 +14,11 @@ def create_app(upload_folder: str) -> Flask:
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     app.register_blueprint(echo.bp)
 
-    @app.after_request  # Trap: files don't pass the hook
+    @app.after_request  # Trap: files skip the hook
     def after_request(response: Response) -> Response:
-        # Trap: everybody may read
-        # Trap: * and cookies exclude each other
-        # Trap: headers.add sends the header twice
+        # Trap: any site can read your API
+        # Trap: * doesn't work with cookies
+        # Trap: headers.add may send a header twice
         response.headers.add("Access-Control-Allow-Origin", "*")
         response.headers.add("Access-Control-Allow-Headers", "Content-Type,Authorization")
         # Trap: PATCH is not in the list

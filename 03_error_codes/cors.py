@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, current_app, request
 
 DEFAULT_PORTS = {("http", 80), ("https", 443)}
-READABLE = "Location, X-Request-ID"  # headers that a page sees, besides a few that it always sees
+READABLE = "Location, X-Request-ID"  # response headers that a page sees besides a few basic ones
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID",
@@ -26,8 +26,8 @@ def add_cors_headers(response: Response) -> Response:
     if allowed == "*":
         origin = "*"
     else:
-        # The answer depends on Origin even where the request has none, and caches must know.
-        # Read all Vary lines: response.vary would see, and keep, only the first.
+        # Also without an Origin: a cache may reuse this response for your front end.
+        # Join all Vary lines: response.vary would see, and keep, only the first.
         vary = response.headers.getlist("Vary")
         response.headers["Vary"] = ", ".join([*vary, "Origin"])
         if origin is None or origin not in allowed:
@@ -58,7 +58,7 @@ def wrong_with(origin: object) -> str | None:
         return "browsers leave the default port out"
     unusual = re.search(r"[^a-z0-9._:\[\]-]|:$", parts.netloc)
     if unusual or origin != f"{parts.scheme}://{parts.netloc}":
-        return "browsers send scheme, host and port, in lower case and nothing else"
+        return "browsers send scheme, host and port: no path, no slash at the end, no capitals"
     return None
 
 

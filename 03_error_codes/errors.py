@@ -20,7 +20,7 @@ class Error(NamedTuple):
     remedy: str
 
 
-unknown_error = Error(1000, "unknown_error", 500, "A bug of ours.", "Retry, then report it.")
+unknown_error = Error(1000, "unknown_error", 500, "A bug on our side.", "Report it.")
 access_forbidden = Error(1001, "access_forbidden", 403, "Not for this account.", "Ask an admin.")
 unimplemented_error = Error(1002, "unimplemented_error", 400, "Not built yet.", "Do without it.")
 not_found = Error(1003, "not_found", 404, "Nothing is there.", "Check the path and the id.")

@@ -24,7 +24,7 @@ ACCOUNT_RULES = {
 }
 
 
-def text_faults(value: object, shortest: int, longest: int) -> list[str]:
+def text_errors(value: object, shortest: int, longest: int) -> list[str]:
     """Return what is wrong with *value* as a text of *shortest* to *longest* characters."""
     if not isinstance(value, str):
         return ["A text is needed."]
@@ -37,9 +37,9 @@ def text_faults(value: object, shortest: int, longest: int) -> list[str]:
     return found
 
 
-def account_faults(kind: str, account: object) -> list[str]:
+def account_errors(kind: str, account: object) -> list[str]:
     """Return what is wrong with *account* for a client of the type *kind*."""
-    found = text_faults(account, 1, 254)
+    found = text_errors(account, 1, 254)
     if not found and not re.fullmatch(ACCOUNT_RULES[kind].pattern, str(account), re.ASCII):
         found.append(ACCOUNT_RULES[kind].message)
     return found
@@ -65,13 +65,13 @@ def register() -> Success:
     if not isinstance(kind, str) or kind not in ACCOUNT_RULES:
         raise ClientTypeError(f"type is one of {', '.join(ACCOUNT_RULES)}.")
 
-    faults = {
-        "account": account_faults(kind, account),
-        "secret": text_faults(data.get("secret"), 8, 128),
-        "nickname": text_faults(data.get("nickname"), 1, 40),
+    errors = {
+        "account": account_errors(kind, account),
+        "secret": text_errors(data.get("secret"), 8, 128),
+        "nickname": text_errors(data.get("nickname"), 1, 40),
     }
-    if any(faults.values()):
-        raise ParameterException({field: found for field, found in faults.items() if found})
+    if any(errors.values()):
+        raise ParameterException({field: found for field, found in errors.items() if found})
 
     client = {"nickname": data["nickname"], "secret": generate_password_hash(data["secret"])}
     # One step: if we looked first and stored later, two requests could both find the account free.

@@ -24,7 +24,7 @@ def request_id() -> str:
     """Return the ``X-Request-ID`` that this request brought, or a new one made for it."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-ID", "")
-        # Other text could forge lines of the log, or fill it.
+        # In a log, other text could pose as something that the app said, or fill the disk.
         fit_for_a_log = re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII)
         g.request_id = sent if fit_for_a_log else uuid.uuid4().hex
     return str(g.request_id)
@@ -76,7 +76,7 @@ def http_error(error: HTTPException) -> HTTPException | Response:
             error.data["request_id"] = request_id()
         return error
     if error.response is not None or (error.code or 0) < 400:
-        return error  # a complete response already, such as a redirect
+        return error  # a complete response already, or a redirect
     if is_api_request():
         return as_api_exception(error)
     return as_the_client_prefers(error)
@@ -103,7 +103,7 @@ def init_app(app: Flask) -> None:
             raise ValueError(f"API_PREFIXES: {prefix!r} is not a path like /api")
     app.register_error_handler(HTTPException, http_error)
     app.after_request(send_request_id)
-    # Change the handler, not app.logger: using that here would create it before its owner had a
-    # chance to configure logging.
+    # Leave app.logger alone: touching it here would set up Flask's own logging before the app has
+    # configured its own.
     default_handler.addFilter(add_request_id)
     default_handler.setFormatter(Formatter(LOG_FORMAT))

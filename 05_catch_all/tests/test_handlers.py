@@ -1,6 +1,8 @@
 import json
+import logging
 import re
 from io import StringIO
+from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,39 @@ def test_a_handler_of_your_own_for_404_can_leave_the_api_to_ours(
 
     assert result(client.get("/j/nope"))[:2] == (404, 1003)
     assert client.get("/nope").text == "<h1>Our own page</h1>"
+
+
+# An app that configures logging itself
+
+
+def test_logging_of_your_own_can_show_the_id(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    pytests_own = root.handlers[:]
+    dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            # "()" names a function that returns the filter.
+            "filters": {"id": {"()": lambda: handlers.add_request_id}},
+            "formatters": {"short": {"format": "%(levelname)s [%(request_id)s] %(message)s"}},
+            "handlers": {
+                "console": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stdout",
+                    "filters": ["id"],
+                    "formatter": "short",
+                }
+            },
+            "root": {"handlers": ["console"]},
+        }
+    )
+    try:
+        client.get("/j/bug", headers={"X-Request-ID": "ticket-4711"})
+    finally:
+        root.handlers[:] = pytests_own
+    assert "ERROR [ticket-4711] Exception on /j/bug [GET]" in capsys.readouterr().out
 
 
 # Another format

@@ -74,7 +74,7 @@ def test_trap_two_representations_need_vary(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("sent", ["x" * 65, "a b", "\x1b[31mred", "é", "${jndi:ldap}", "a%s"])
-def test_trap_an_id_may_be_a_forged_line_of_your_log(app: Flask, sent: str) -> None:
+def test_trap_an_id_may_be_any_text(app: Flask, sent: str) -> None:
     def log_of(app: Flask, url: str) -> tuple[TestResponse, str]:
         app.logger.addHandler(default_handler)  # Flask does so where logging isn't configured
         log = StringIO()
@@ -184,5 +184,6 @@ def test_trap_middleware_teardown_and_generators_are_out_of_reach(
         flask_app, app.wsgi_app = app.wsgi_app, middleware  # type: ignore[method-assign]
         assert client.get("/j/boom").get_json()["error_code"] == 999
     for path in ("/j/stream", "/j/teardown", "/j/middleware"):
-        with pytest.raises(KeyError):
+        # From Flask 3.2 on, what a teardown function raises arrives in an ExceptionGroup.
+        with pytest.raises((KeyError, ExceptionGroup)):
             client.get(path, buffered=True)
