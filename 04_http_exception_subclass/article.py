@@ -26,7 +26,7 @@ class ApiException(HTTPException):
             self.error_code = error_code
         super().__init__(msg, None)
 
-    # The article has neither scope: without them, nothing here can be rendered today.
+    # The article has no scope argument; see the first trap.
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         body = {
             "msg": self.msg,
@@ -50,7 +50,7 @@ class ClientTypeError(ApiException):
     error_code = 1006
 
     def get_body(self, environ: Any = None) -> str:  # type: ignore[override]
-        # Trap: get_body takes a second argument. Here it is as printed, so that you can see it.
+        # Trap: get_body takes a second argument. This one is as printed, so that you can see it.
         return super().get_body(environ)
 
 

@@ -248,7 +248,7 @@ function showAnswer(answer, other) {
     }
     parts.push(headers, element("pre", { className: "body" }, bodyText(answer)));
   } else {
-    parts.push(element("p", {}, answer.body));
+    parts.push(element("p", { className: "why" }, answer.body));
   }
   return element("section", { className: "answer" }, ...parts, showActions(answer));
 }

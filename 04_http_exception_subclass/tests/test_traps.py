@@ -127,7 +127,8 @@ def test_trap_strange_input_is_still_input(client: FlaskClient) -> None:
         Response(json.dumps({"msg": half}, ensure_ascii=False))
     assert raised(ApiException(half)).get_json()["msg"] == half
 
-    # pickle and copy call __init__ without arguments.
+
+def test_trap_a_required_argument_breaks_pickle() -> None:
     with pytest.raises(TypeError, match="missing 1 required"):
         pickle.loads(pickle.dumps(Demanding(1006)))
     assert pickle.loads(pickle.dumps(ApiException(error_code=1006))).error_code == 1006
