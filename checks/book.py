@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
+PAGE_NAMES = ("README.md", "traps.md")  # of a chapter; everything else in it is a file of the app
 NOT_OURS = {
     "__pycache__",
     ".mypy_cache",
@@ -16,11 +17,11 @@ NOT_OURS = {
 
 
 def files(chapter: Path) -> dict[str, bytes]:
-    """Return the contents of a chapter's files, README aside, by relative name."""
+    """Return the contents of a chapter's files, without its pages, by relative name."""
     found = {}
     for path in sorted(chapter.rglob("*")):
         name = path.relative_to(chapter)
-        if path.is_file() and not NOT_OURS & set(name.parts) and name.as_posix() != "README.md":
+        if path.is_file() and not NOT_OURS & set(name.parts) and name.as_posix() not in PAGE_NAMES:
             found[name.as_posix()] = path.read_bytes()
     return found
 

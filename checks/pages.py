@@ -1,15 +1,28 @@
-"""What the READMEs say: their fenced blocks, sections and tables."""
+"""What the pages say: their headings, sections, tables and fenced blocks."""
 
+import textwrap
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from book import CHAPTERS, ROOT
+from book import CHAPTERS, PAGE_NAMES, ROOT
 
-PAGES = [ROOT / "README.md", *(chapter / "README.md" for chapter in CHAPTERS)]
+# Chapter 06 keeps the form that every chapter had before, until it is rewritten as well. The form
+# has other headings and its traps in the README, and its table of changes lists every file.
+OLD_FORM = [chapter for chapter in CHAPTERS if chapter.name == "06_login_context"]
+NEW_FORM = [chapter for chapter in CHAPTERS if chapter not in OLD_FORM]
+
+
+def pages(chapter: Path) -> list[Path]:
+    """Return the chapter's README and, if it has one, its page of traps."""
+    return [chapter / name for name in PAGE_NAMES if (chapter / name).exists()]
+
+
+PAGES = [ROOT / "README.md", *(page for chapter in CHAPTERS for page in pages(chapter))]
 
 
 @dataclass
@@ -27,6 +40,27 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
+@dataclass
+class Part:
+    """A heading, as a place in its page, with its section and title and what is below it."""
+
+    page: Path
+    line: int
+    section: str
+    title: str
+    lines: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}: {self.title}"
+
+    def holds(self, line: int) -> bool:
+        return self.line < line <= self.line + len(self.lines)
+
+    def blocks(self) -> list[Block]:
+        return [block for block in blocks(self.page) if self.holds(block.line)]
+
+
+@cache
 def tokens(page: Path) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
 
@@ -40,11 +74,26 @@ def headings(page: Path) -> list[tuple[int, str, str]]:
     return found
 
 
-def sections(page: Path) -> list[tuple[int, str]]:
-    """Return where the sections of *page* begin, and their titles."""
-    return [(line, title) for line, tag, title in headings(page) if tag == "h2"]
+def section_at(page: Path, line: int) -> str:
+    """Return the title of the section that *line* is in, or nothing above the first one."""
+    above = [title for start, tag, title in headings(page) if tag == "h2" and start <= line]
+    return above[-1] if above else ""
 
 
+def parts(page: Path, tag: str) -> list[Part]:
+    """Return the headings with *tag*, each with the lines up to the next of its level or above."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    found = []
+    rest = [*headings(page), (len(lines) + 1, "h1", "")]
+    while len(rest) > 1:
+        (start, level, title), *rest = rest
+        if level == tag:
+            end = next(line for line, other, _ in rest if other <= tag)
+            found.append(Part(page, start, section_at(page, start), title, lines[start : end - 1]))
+    return found
+
+
+@cache
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of *page*, in order."""
     found = []
@@ -52,37 +101,66 @@ def blocks(page: Path) -> list[Block]:
         if token.type == "fence" and token.map:
             language, _, file = token.info.partition(" ")
             line = token.map[0] + 1
-            title = [title for start, title in sections(page) if start < line][-1:]
-            found.append(Block(page, line, "".join(title), language, file, token.content))
+            section = section_at(page, line)
+            found.append(Block(page, line, section, language, file, token.content))
     return found
 
 
 def section(page: Path, title: str) -> list[tuple[int, str]]:
     """Return the numbered lines between the heading *title* and the next one of its level."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    for (start, name), (end, _) in pairwise([*sections(page), (len(lines) + 1, "")]):
-        if name == title:
-            return list(enumerate(lines[start : end - 1], start + 1))
+    for part in parts(page, "h2"):
+        if part.title == title:
+            return list(enumerate(part.lines, part.line + 1))
     return []
+
+
+def rows(page: Path) -> list[tuple[int, list[str]]]:
+    """Return line number and cells of each row of the tables of *page*, headings aside."""
+    found: list[tuple[int, list[str]]] = []
+    for before, token in pairwise(tokens(page)):
+        if token.type == "tr_open" and token.map:
+            found.append((token.map[0] + 1, []))
+        elif before.type == "td_open":
+            found[-1][1].append(token.content)
+    return [(number, cells) for number, cells in found if cells]
 
 
 def table(page: Path, title: str) -> list[tuple[int, list[str]]]:
     """Return line number and cells of each row of the tables in a section, headings aside."""
-    inside = {number for number, _ in section(page, title)}
-    rows: list[tuple[int, list[str]]] = []
-    for before, token in pairwise(tokens(page)):
-        if token.type == "tr_open" and token.map:
-            rows.append((token.map[0] + 1, []))
-        elif before.type == "td_open":
-            rows[-1][1].append(token.content)
-    return [(number, cells) for number, cells in rows if number in inside and cells]
+    return [(number, cells) for number, cells in rows(page) if section_at(page, number) == title]
 
 
 def declared(chapter: Path) -> dict[str, tuple[str, str]]:
     """Return what the chapter's README says of each file, and where it says so, by file name."""
     page = chapter / "README.md"
+    title = "What changed" if chapter in NEW_FORM else "What changed in this chapter"
     found = {}
-    for number, cells in table(page, "What changed in this chapter"):
+    for number, cells in table(page, title):
         place = f"{page.relative_to(ROOT)}:{number}"
         found[cells[0].strip("`")] = (cells[1], place)
     return found
+
+
+def row_of(chapter: Path, name: str) -> str:
+    """Return the row of the table of changes that *name* belongs to: its own or its folder's."""
+    return name if name in declared(chapter) else f"{name.split('/')[0]}/"
+
+
+def carried_over(chapter: Path, name: str) -> bool:
+    """Tell whether the README says of a file of the chapter before that it's the same here.
+
+    It says so by leaving it out of the table of changes.
+    """
+    by_default = "carried over" if chapter in NEW_FORM else ""
+    kind, _ = declared(chapter).get(row_of(chapter, name), (by_default, ""))
+    return kind == "carried over"
+
+
+def find(part: str, source: list[str], start: int) -> int | None:
+    """Return the line behind *part* in *source*, from *start* on; indentation may differ."""
+    wanted = textwrap.dedent(part).strip("\n")
+    length = wanted.count("\n") + 1
+    for index in range(start, len(source) - length + 1):
+        if textwrap.dedent("\n".join(source[index : index + length])) == wanted:
+            return index + length
+    return None

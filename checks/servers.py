@@ -3,8 +3,8 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ def process(
             server.wait(timeout=30)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+def free_port(candidates: Iterable[int] = (0,)) -> int:
+    """Return the first of *candidates* that is free; 0 lets the system choose."""
+    for candidate in candidates:
+        with suppress(OSError), socket.create_server(("127.0.0.1", candidate)) as probe:
+            port: int = probe.getsockname()[1]
+            return port
+    raise OSError("all of these ports are in use")

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.drill
 LIES = {
     "a changed line in an excerpt": (
         "test_excerpt",
-        ("02_cors/README.md", "# Always, or a cache", "# Sometimes, or a cache"),
-        r"02_cors/README.md:\d+: not in cors.py(.|\n)*-.*# Sometimes",
+        ("02_cors/README.md", 'Allow-Origin"] = origin', 'Allow-Origin"] = allowed'),
+        r"02_cors/README.md:\d+: not in cors.py(.|\n)*-.*= allowed",
     ),
     "code that is no excerpt": (
         "test_every_block",
@@ -27,23 +27,81 @@ LIES = {
     ),
     "a renamed test": (
         "test_every_trap",
-        ("01_static_files/tests/test_uploads.py", "test_trap_date_is", "test_trap_date_was"),
-        r"01_static_files/README.md:\d+: .*test_trap_date_is_sent_twice",
+        ("01_static_files/tests/test_traps.py", "test_trap_date_is", "test_trap_date_was"),
+        r"01_static_files/traps.md:\d+: .*: no test_trap_date_is_sent_twice in tests/test_traps.py",
     ),
-    "a carried-over file that differs": (
+    "a trap that no page tells": (
+        "test_every_trap",
+        (
+            "05_catch_all/tests/test_traps.py",
+            "def debugger_opens(",
+            "def test_trap_x(): ...\ndef y(",
+        ),
+        r"05_catch_all: no page tells of {'test_trap_x'}",
+    ),
+    "a mark of a trap that leads nowhere": (
+        "test_every_mark",
+        ("03_error_codes/article.py", "# Trap: two handlers, two", "# Trap: two handlers, three"),
+        r"03_error_codes/article.py:\d+: no heading for 'two handlers, three",
+    ),
+    "a step with another number": (
+        "test_what_goes_wrong",
+        ("02_cors/README.md", "### 2. ", "### 7. "),
+        r"02_cors/README.md:\d+: 7. .*: is number 2",
+    ),
+    "a line of the technique that is not shown": (
+        "test_every_line",
+        ("01_static_files/README.md", "digest = hashlib.file_digest", "digest = file_digest"),
+        r"01_static_files/README.md: does not show(.|\n)*uploads.py:\d+: digest = hashlib",
+    ),
+    "an article that is not shown": (
+        "test_the_articles_code",
+        ("05_catch_all/README.md", "```python article.py", "```python app.py"),
+        r"05_catch_all/README.md: of article.py, it shows \[.*\] lines",
+    ),
+    "too many words": (
+        "test_a_readme",
+        ("01_static_files/README.md", "## Next\n\n", f"## Next\n\n{600 * 'word '}"),
+        r"01_static_files/README.md: has \d+ words",
+    ),
+    "an exercise that changes no button": (
+        "test_the_answer and 02_cors",
+        ("02_cors/README.md", '"GET, POST, PUT, DELETE",', '"GET, POST, PUT, DELETE, PATCH",'),
+        r"02_cors/README.md:\d+: .*: the buttons that change",
+    ),
+    "an answer that names another test": (
+        "test_the_answer and 03_error_codes",
+        ("03_error_codes/README.md", "`test_headers_of_an_http_error_are_kept`", "`test_headers`"),
+        r"03_error_codes/README.md:\d+: .*: the tests that fail",
+    ),
+    "a changed file that the table leaves out": (
         "test_table_of_changes",
         ("03_error_codes/cors.py", '"600"', '"6000"'),
-        r"03_error_codes/README.md:\d+: says that cors.py is carried over; it is changed",
+        r"03_error_codes/README.md: says nothing of cors.py, which is changed",
+    ),
+    "a file that is something else than the table says": (
+        "test_table_of_changes",
+        ("03_error_codes/README.md", "| `errors.py` | new", "| `errors.py` | changed"),
+        r"03_error_codes/README.md:\d+: says that errors.py is changed; it is new",
     ),
     "a heading of its own": (
         "test_headings",
-        ("02_cors/README.md", "## Traps", "## Pitfalls"),
-        r"02_cors/README.md:\d+: says 'Pitfalls', true is 'Traps'",
+        ("02_cors/README.md", "## What goes wrong", "## Pitfalls"),
+        r"02_cors/README.md:\d+: Pitfalls: the heading here is 'What goes wrong'",
     ),
     "a code that the catalogue has otherwise": (
         "test_tables_of_codes",
         ("03_error_codes/README.md", "| 1002 | unimplemented_error | 400", "| 1002 | todo | 400"),
         r"03_error_codes/README.md:\d+: true is \[1002",
+    ),
+    "a package that lacks a dot": (
+        "in_a_package and 04",
+        (
+            "04_http_exception_subclass/README.md",
+            "`from .exceptions import",
+            "`from exceptions import",
+        ),
+        r"04_http_exception_subclass/README.md:\d+: does not say that \['exceptions'\] get a dot",
     ),
     "a dead link": (
         "test_every_link",
@@ -71,7 +129,7 @@ def test_lie_is_found(lie: str, clone: Path) -> None:
     (clone / file).write_text(text.replace(truth, lie_told, 1), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", check]
     done = subprocess.run(
-        [*command, "test_text.py"],
+        [*command, "test_text.py", "test_exercises.py", "test_use.py"],
         cwd=clone / "checks",
         capture_output=True,
         text=True,

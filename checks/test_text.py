@@ -1,12 +1,12 @@
-"""What the READMEs say is true. Every failure names page and line, what it says, what is true."""
+"""What the pages say is true. Every failure names page and line, what it says, what is true."""
 
+import ast
 import difflib
 import json
 import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +15,38 @@ import pytest
 import transcripts
 from book import CHAPTERS, ROOT, changes, traps
 from conftest import missing
-from pages import PAGES, Block, blocks, declared, headings, section, sections, table, tokens
+from pages import (
+    NEW_FORM,
+    OLD_FORM,
+    PAGES,
+    Block,
+    Part,
+    blocks,
+    declared,
+    find,
+    headings,
+    pages,
+    parts,
+    row_of,
+    rows,
+    section,
+    tokens,
+)
+from words import prose
 
 EXCERPTS = ("python", "html", "js", "ini", "nginx")
 HEADINGS = [
+    "Run it",
+    "As the article has it",
+    "What goes wrong",
+    "Try it",
+    "Use it in your app",
+    "When to reach for something else",
+    "Exercises",
+    "What changed",
+    "Next",
+]
+OLD_HEADINGS = [
     "Run it",
     "The problem",
     "The technique",
@@ -30,9 +58,18 @@ HEADINGS = [
     "What changed in this chapter",
     "Next",
 ]
+TECHNIQUES = {
+    "01": "uploads.py",
+    "02": "cors.py",
+    "03": "errors.py",
+    "04": "exceptions.py",
+    "05": "handlers.py",
+}
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+each_new = pytest.mark.parametrize("chapter", NEW_FORM, ids=lambda chapter: chapter.name)
+each_old = pytest.mark.parametrize("chapter", OLD_FORM, ids=lambda chapter: chapter.name)
 
 
 def lines(page: Path) -> Iterator[tuple[str, str]]:
@@ -42,16 +79,6 @@ def lines(page: Path) -> Iterator[tuple[str, str]]:
 
 
 # Blocks
-
-
-def find(part: str, source: list[str], start: int) -> int | None:
-    """Return the line behind *part* in *source*, from *start* on; indentation may differ."""
-    wanted = textwrap.dedent(part).strip("\n")
-    length = wanted.count("\n") + 1
-    for index in range(start, len(source) - length + 1):
-        if textwrap.dedent("\n".join(source[index : index + length])) == wanted:
-            return index + length
-    return None
 
 
 def nearest(part: str, source: list[str], name: str) -> str:
@@ -79,6 +106,7 @@ def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
     if block.language in EXCERPTS:
         executed = (block.language, block.section) in {
             ("python", "Use it in your app"),  # test_use.py
+            ("python", "Exercises"),  # test_exercises.py
             ("nginx", "When to reach for something else"),  # test_nginx.py
         }
         assert block.file or executed, f"{block}: names no file and is not executed"
@@ -130,33 +158,85 @@ def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
 
 @each_chapter
 def test_headings_are_those_of_every_chapter(chapter: Path) -> None:
-    page = chapter / "README.md"
-    found = sections(page)
-    for (line, heading), true in zip(found, HEADINGS, strict=False):
-        place = f"{page.relative_to(ROOT)}:{line}"
-        assert heading == true, f"{place}: says {heading!r}, true is {true!r}"
-    assert len(found) == len(HEADINGS), f"{page.relative_to(ROOT)}: {HEADINGS} are the headings"
+    found = parts(chapter / "README.md", "h2")
+    wanted = HEADINGS if chapter in NEW_FORM else OLD_HEADINGS
+    for part, title in zip(found, wanted, strict=False):
+        assert part.title == title, f"{part}: the heading here is {title!r}"
+    assert len(found) == len(wanted), f"{chapter.name}/README.md: {wanted} are the headings"
+
+
+@each_new
+def test_a_readme_has_900_to_1400_words(chapter: Path) -> None:
+    count = len(prose(chapter / "README.md").split())
+    assert 900 <= count <= 1400, f"{chapter.name}/README.md: has {count} words"
+
+
+def code_lines(path: Path) -> dict[int, str]:
+    """Return the lines of a module, stripped, without imports, docstrings and comments."""
+    text = path.read_text(encoding="utf-8")
+    found = {number: line.strip() for number, line in enumerate(text.splitlines(), 1)}
+    for node in ast.walk(ast.parse(text)):
+        left_out: ast.AST | None = None
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            left_out = node
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            left_out = node.body[0] if ast.get_docstring(node) else None
+        if isinstance(left_out, ast.stmt):
+            for number in range(left_out.lineno, (left_out.end_lineno or 0) + 1):
+                found[number] = ""
+    return {number: line for number, line in found.items() if line and not line.startswith("#")}
+
+
+@each_new
+def test_every_line_of_the_technique_is_shown(chapter: Path) -> None:
+    page, file = chapter / "README.md", TECHNIQUES[chapter.name[:2]]
+    shown = [b.text.splitlines() for b in blocks(page) if (b.language, b.file) == ("python", file)]
+    known = {line.strip() for block in shown for line in block}
+    hidden = [
+        f"{file}:{number}: {line}"
+        for number, line in code_lines(chapter / file).items()
+        if line not in known
+    ]
+    if hidden:
+        pytest.fail("\n".join([f"{page.relative_to(ROOT)}: does not show", *hidden]))
+
+
+@each_new
+def test_the_articles_code_is_shown(chapter: Path) -> None:
+    shown = [b for b in blocks(chapter / "README.md") if b.file == "article.py"]
+    lengths = [block.text.count("\n") for block in shown]
+    assert any(6 <= length <= 15 for length in lengths), (
+        f"{chapter.name}/README.md: of article.py, it shows {lengths} lines; 6 to 15 are wanted"
+    )
 
 
 @each_chapter
 def test_a_chapter_names_no_port_but_its_own(chapter: Path) -> None:
-    for place, line in lines(chapter / "README.md"):
-        for port in re.findall(r":(81\d\d)\b", line):
-            assert port == f"81{chapter.name[:2]}", f"{place}: says port {port}"
+    for page in pages(chapter):
+        for place, line in lines(page):
+            for port in re.findall(r":(81\d\d)\b", line):
+                assert port == f"81{chapter.name[:2]}", f"{place}: says port {port}"
 
 
 @each_chapter
 def test_table_of_changes_is_the_difference_of_the_folders(chapter: Path) -> None:
     said = declared(chapter)
     true = {name: kind for kind, names in changes(chapter).items() for name in names}
+    wrong = []
     for name, kind in true.items():
-        row = name if name in said else f"{name.split('/')[0]}/"  # a row may stand for a folder
-        assert row in said, f"{chapter.name}/README.md: says nothing of {name}, which is {kind}"
-        says, place = said[row]
-        hint = "; make carry copies it forward" if says == "carried over" else ""
-        assert says == kind, f"{place}: says that {name} is {says}; it is {kind}{hint}"
+        row = row_of(chapter, name)
+        if row in said:
+            says, place = said[row]
+            if says != kind:
+                wrong.append(f"{place}: says that {name} is {says}; it is {kind}")
+        elif kind != "carried over":
+            wrong.append(f"{chapter.name}/README.md: says nothing of {name}, which is {kind}")
     for row, (_, place) in said.items():
-        assert any(name.startswith(row) for name in true), f"{place}: there is no {row}"
+        if not any(name.startswith(row) for name in true):
+            wrong.append(f"{place}: there is no {row}")
+    if wrong:
+        hint = "a file that the table leaves out is carried over, and make carry copies it forward"
+        pytest.fail("\n".join([*wrong, hint]))
 
 
 @pytest.mark.drill
@@ -171,8 +251,7 @@ def test_chapter_alone_in_a_folder_passes_its_tests(chapter: Path, tmp_path: Pat
 
 @each_page
 def test_tables_of_codes_equal_the_catalogue(page: Path) -> None:
-    rows = table(page, "The technique")
-    codes = [(number, cells) for number, cells in rows if re.fullmatch(r"\d+", cells[0])]
+    codes = [(number, cells) for number, cells in rows(page) if re.fullmatch(r"\d+", cells[0])]
     if codes:
         show = """if True:
             import json, errors
@@ -189,32 +268,99 @@ def test_tables_of_codes_equal_the_catalogue(page: Path) -> None:
 # Traps
 
 
+def without_code(part: Part) -> str:
+    return re.sub(r"```.*?```", "", "\n".join(part.lines), flags=re.DOTALL)
+
+
+def line_above(part: Part, block: Block) -> str:
+    """Return the last line above *block* that isn't empty."""
+    return "\n".join(part.lines[: block.line - part.line - 1]).strip().rpartition("\n")[2]
+
+
+def named_tests(part: Part) -> set[str]:
+    """Return the names of the tests that the text links to; each is in the file of its link."""
+    found = re.findall(r"\[`(test_\w+)`\]\((\S+\.py)\)", without_code(part))
+    for name, file in found:
+        path = part.page.parent / file
+        assert path.exists(), f"{part}: there is no {file}"
+        assert f"def {name}(" in path.read_text(encoding="utf-8"), f"{part}: no {name} in {file}"
+    return {name for name, _ in found}
+
+
+def stories(chapter: Path) -> list[Part]:
+    if chapter in NEW_FORM:
+        assert (chapter / "traps.md").exists(), f"{chapter.name}: there is no traps.md"
+        return parts(chapter / "traps.md", "h2")
+    return [part for part in parts(chapter / "README.md", "h3") if part.section == "Traps"]
+
+
+def steps(chapter: Path) -> list[Part]:
+    found = parts(chapter / "README.md", "h3")
+    return [part for part in found if part.section == "What goes wrong"]
+
+
 @each_chapter
 def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
-    page = chapter / "README.md"
-    stories: list[list[str]] = []
-    for number, line in section(page, "Traps"):
-        if line.startswith("### "):
-            stories.append([f"{page.relative_to(ROOT)}:{number}: {line}"])
-        elif line and stories:
-            stories[-1].append(line)
-    assert stories, f"{page.relative_to(ROOT)}: no traps"
-    pinned = set()
-    for place, *story in stories:
-        prose = re.sub(r"```.*?```", "", "\n".join(story), flags=re.DOTALL)
-        names = dict(re.findall(r"\[`(test_trap\w+)`\]\((\S+)\)", prose))
-        assert len(prose.strip().splitlines()) <= 15, f"{place}: more than fifteen lines"
-        above = [story[i - 1] for i, line in enumerate(story) if re.match(r"```\w", line)]
-        assert above, f"{place}: shows no code"
-        assert set(above) <= {"Wrong:", "Seen:", "Right:"}, f"{place}: does not say what code it is"
-        assert {"Wrong:", "Seen:"} & set(above), f"{place}: does not show what goes wrong"
-        assert names, f"{place}: names no test"
-        for name, file in names.items():
-            source = (chapter / file).read_text(encoding="utf-8")
-            assert f"def {name}(" in source, f"{place}: there is no {name} in {file}"
-        pinned |= set(names)
-    tests = {name for name, path in traps().items() if path.parts[0] == chapter.name}
-    assert tests <= pinned, f"{page.relative_to(ROOT)}: no story for {tests - pinned}"
+    assert stories(chapter), f"{chapter.name}: tells no traps"
+    for part in stories(chapter):
+        length = len([line for line in without_code(part).splitlines() if line])
+        above = {line_above(part, block) for block in part.blocks()}
+        assert length <= 15, f"{part}: more than fifteen lines"
+        assert above, f"{part}: shows no code"
+        assert above <= {"Wrong:", "Seen:", "Right:", "Run:"}, (
+            f"{part}: does not say what code it is"
+        )
+        assert {"Wrong:", "Seen:"} & above, f"{part}: does not show what goes wrong"
+        assert named_tests(part), f"{part}: names no test"
+
+
+@each_new
+def test_what_goes_wrong_is_told_in_steps(chapter: Path) -> None:
+    found = steps(chapter)
+    assert 3 <= len(found) <= 5, f"{chapter.name}/README.md: has {len(found)} steps"
+    for number, part in enumerate(found, 1):
+        assert part.title.startswith(f"{number}. "), f"{part}: is number {number}"
+        assert [block for block in part.blocks() if block.file], f"{part}: shows no excerpt"
+        assert named_tests(part), f"{part}: names no test"
+
+
+def untold(folder: str, where: list[Path]) -> set[str]:
+    """Return the traps that the tests in *folder* pin and that none of the pages names."""
+    told: set[str] = set()
+    for page in where:
+        told = told.union(*(named_tests(part) for part in parts(page, "h2")))
+    return {name for name, path in traps().items() if path.parts[0] == folder} - told
+
+
+@each_chapter
+def test_every_trap_of_a_chapter_is_told_there(chapter: Path) -> None:
+    lost = untold(chapter.name, pages(chapter))
+    assert not lost, f"{chapter.name}: no page tells of {lost}"
+
+
+def test_every_trap_of_the_checks_is_told() -> None:
+    lost = untold("checks", PAGES)
+    assert not lost, f"no page tells of {lost}"
+
+
+def plain(title: str) -> str:
+    """Return a heading as a comment names it: in lower case, without number and markup."""
+    return re.sub(r"^\d+\. |[`\\]", "", title).lower()
+
+
+@each_new
+def test_every_mark_of_a_trap_leads_to_its_story(chapter: Path) -> None:
+    titles = [plain(part.title) for part in [*steps(chapter), *stories(chapter)]]
+    lost = []
+    for path in (chapter / "article.py", chapter / "frontend/article.js"):
+        for place, line in lines(path) if path.exists() else []:
+            for mark in re.findall(r"(?:#|//) Trap: (.+)", line):
+                # The mark may be shorter than the heading, or longer.
+                told = [t for t in titles if t.startswith(plain(mark)) or plain(mark).startswith(t)]
+                if not told:
+                    lost.append(f"{place}: no heading for {mark!r}")
+    if lost:
+        pytest.fail("\n".join(lost))
 
 
 # References
@@ -238,12 +384,23 @@ def test_every_link_inside_the_repository_resolves(page: Path) -> None:
                 assert anchor in slugs, f"{place}: {name} has no heading {anchor}"
 
 
+def code(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield each line of the fenced blocks and each text in backticks, with its place."""
+    for block in blocks(page):
+        for line in block.text.splitlines():
+            yield str(block), line
+    for token in tokens(page):
+        for child in token.children or []:
+            if child.type == "code_inline" and token.map:
+                yield f"{page.relative_to(ROOT)}:{token.map[0] + 1}", child.content
+
+
 @each_page
 def test_every_make_command_exists(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     chapters = [chapter.name[:2] for chapter in CHAPTERS]
-    for place, line in lines(page):
-        for goal, number in re.findall(r"(?:^|`|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b", line):
+    for place, line in code(page):
+        for goal, number in re.findall(r"(?:^|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b", line):
             rule = rf"^{goal}-%:" if number else rf"^{goal}:"
             assert re.search(rule, makefile, re.MULTILINE), f"{place}: there is no make {goal}"
             assert number in ("", "NN", *chapters), f"{place}: there is no chapter {number}"

@@ -1,6 +1,7 @@
-"""Rerun the console blocks of a chapter's README; as a script, rewrite their output in place."""
+"""Rerun the console blocks of a chapter's pages; as a script, rewrite their output in place."""
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from book import CHAPTERS, NOT_OURS
-from pages import Block, blocks
+from pages import Block, blocks, pages
 from servers import free_port, process
 
 # What varies by nature from run to run, or from one machine to the next; nothing else may.
@@ -33,14 +34,17 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
     The chapter is copied, so that nothing the transcript stores stays behind, and served from
     the copy on a free port that takes the place of the chapter's own (81NN).
     """
-    consoles = [block for block in blocks(chapter / "README.md") if block.language == "console"]
+    everything = [block for page in pages(chapter) for block in blocks(page)]
+    consoles = [block for block in everything if block.language == "console"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, chapter.name)
         shutil.copytree(chapter, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
         Path(temporary, ".curlrc").write_text("silent\n")  # no progress meter
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = os.environ | {"CURL_HOME": temporary, "PATH": path}
-        own, port = f":81{chapter.name[:2]}", free_port()
+        own = f":81{chapter.name[:2]}"
+        # Four digits, as in the chapter's own port, or each Content-Length would be another.
+        port = free_port(random.sample(range(2000, 8000), 50))
         serve = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
         if (folder / "Procfile").exists():
             serve = [sys.executable, "run.py"]
@@ -50,7 +54,9 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
             for block in consoles:
                 text = ""
                 for command in re.findall(r"^\$ ((?:.*\\\n)*.*)\n", block.text, re.MULTILINE):
-                    shell = ["bash", "-c", command.replace(own, f":{port}")]
+                    # An origin stays as it is, because it's the one that the chapter allows.
+                    moved = re.sub(rf"(?<!Origin: http://127\.0\.0\.1){own}", f":{port}", command)
+                    shell = ["bash", "-c", moved]
                     done = subprocess.run(
                         shell, cwd=folder, env=env, capture_output=True, timeout=60
                     )
@@ -64,14 +70,14 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
 
 
 def rewrite(chapter: Path) -> None:
-    """Put the true output into the console blocks of the chapter's README."""
-    page = chapter / "README.md"
-    lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
+    """Put the true output into the console blocks of the chapter's pages."""
+    # From the end, so that the blocks above keep their line numbers.
     for block, true in reversed(list(rerun(chapter))):
         if block.text != true:
             print(f"{block}: rewritten")
+            lines = block.page.read_text(encoding="utf-8").splitlines(keepends=True)
             lines[block.line : block.line + block.text.count("\n")] = [true]
-    page.write_text("".join(lines), encoding="utf-8")
+            block.page.write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
