@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException
 
 
 class Error(NamedTuple):
-    code: int  # a promise to clients: never reused, never renumbered
+    code: int  # never reused, never renumbered
     message: str
-    status: int  # of HTTP
+    status: int  # the HTTP status
     meaning: str
     remedy: str
 
@@ -31,7 +31,10 @@ FOR_STATUS = {403: access_forbidden, 404: not_found, 500: unknown_error}
 
 
 class ApiResult(Response):
-    """A JSON response: *value*, preceded by ``"r"``: 0, or what *value* says, or *status*."""
+    """A JSON response: *value* after ``"r"``, which is 0, or *status* if that's an error.
+
+    An ``"r"`` in *value* wins.
+    """
 
     def __init__(self, value: dict[str, Any], status: int = 200) -> None:
         result = {"r": 0 if status < 400 else status}
@@ -65,7 +68,7 @@ class ApiFlask(Flask):
 
 
 def is_api_request() -> bool:
-    # With the slash at its end, /j itself counts as well, and /jobs does not.
+    # With a slash added, /j itself counts as well, but /jobs doesn't.
     return f"{request.path}/".startswith(current_app.config["API_PREFIX"])
 
 
@@ -80,7 +83,7 @@ def http_error(error: HTTPException) -> HTTPException | Response:
         code, message = FOR_STATUS[status].code, FOR_STATUS[status].message
     result = ApiResult({"r": code, "msg": message}, status)
     for name, value in error.get_headers():
-        if name != "Content-Type":  # that of Flask's HTML page
+        if name != "Content-Type":  # the exception's is text/html
             result.headers.add(name, value)
     return result
 

@@ -45,7 +45,7 @@ class IllegalState(ApiException):
     msg = "illegal_state"
 
 
-# A code is a promise to clients: it's never reused and never renumbered.
+# A code is never reused and never renumbered, because clients rely on it.
 CATALOGUE = [
     Success,
     ApiException,
@@ -79,7 +79,7 @@ def print_catalogue() -> None:
 
 
 def is_api_request() -> bool:
-    # Compare with a slash at the end of both, so that /j counts and /jobs does not.
+    # With a slash added to both, /j itself counts as well, but /jobs doesn't.
     for prefix in current_app.config["API_PREFIXES"]:
         if f"{request.path}/".startswith(f"{prefix}/"):
             return True

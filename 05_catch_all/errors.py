@@ -49,7 +49,7 @@ class HttpError(ApiException):
     msg = "http_error"
 
 
-# A code is a promise to clients: it's never reused and never renumbered.
+# A code is never reused and never renumbered, because clients rely on it.
 CATALOGUE = [
     Success,
     ApiException,

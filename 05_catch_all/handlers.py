@@ -31,7 +31,7 @@ def request_id() -> str:
 
 
 def is_api_request() -> bool:
-    # Compare with a slash at the end of both, so that /j counts and /jobs does not.
+    # With a slash added to both, /j itself counts as well, but /jobs doesn't.
     for prefix in current_app.config["API_PREFIXES"]:
         if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):
             return True

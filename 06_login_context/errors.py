@@ -65,7 +65,7 @@ class ServiceUnavailable(ApiException):
     msg = "service_unavailable"
 
 
-# A code is a promise to clients: it's never reused and never renumbered.
+# A code is never reused and never renumbered, because clients rely on it.
 CATALOGUE = [
     Success,
     ApiException,
