@@ -21,15 +21,16 @@ ROOT = CHECKS.parent
 # More at once doesn't pay on two cores, and tests that measure time would begin to fail.
 AT_ONCE = 2
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
-# that other tests shouldn't meet. The files that aren't listed here form one more group.
+# that other tests shouldn't meet. What needs packages of Node is in one group, because two
+# processes mustn't install them at once. The files that aren't listed here form one more group.
 DRILLS = {
-    "browser": ["test_browser.py", "test_pages.py"],
+    "browser": ["test_browser.py", "test_pages.py", "test_use.py"],
     "desk": ["test_desk.py", "test_nginx.py"],
     "processes": ["test_processes.py"],
     "traps": ["test_traps.py"],
 }
-# The traps keep all cores busy by themselves, and they use the packages of Node that the tests in a
-# browser install. So they run last, beside nothing else.
+# The traps keep all cores busy by themselves, and they use the packages of Node as well. So they
+# run last, beside nothing else.
 ALONE = "traps"
 
 
