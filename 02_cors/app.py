@@ -17,7 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
     # The page of this chapter is its front end: opened on 127.0.0.1, it asks localhost.
     app.config.from_mapping(CORS_ORIGINS=["http://127.0.0.1:8102"], CORS_CREDENTIALS=True)
-    # Files don't pass the hook, so their CORS header is a setting of chapter 01.
+    # Files bypass the hook, so their CORS header is a setting of chapter 01.
     app.config.from_mapping(UPLOAD_HEADERS={"Access-Control-Allow-Origin": "*"})
     app.config.from_prefixed_env()
     app.config.from_mapping(config)

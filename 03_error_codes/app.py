@@ -17,7 +17,7 @@ import versions
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Build the app; settings come from ``FLASK_*`` variables, then from *config*."""
     app = errors.ApiFlask(__name__)
-    # Files don't pass the hook, so their CORS header is a setting of chapter 01.
+    # Files bypass the hook, so their CORS header is a setting of chapter 01.
     app.config.from_mapping(UPLOAD_HEADERS={"Access-Control-Allow-Origin": "*"})
     app.config.from_prefixed_env()
     app.config.from_mapping(config)

@@ -59,7 +59,7 @@ def show_user(user_id: int) -> dict[str, Any]:
 
 @json_api.route("/users/<int:user_id>", methods=["DELETE"])
 def delete_user(user_id: int) -> dict[str, Any]:
-    raise ApiException(unimplemented_error, "Contacts are deleted on the phone.")
+    raise ApiException(unimplemented_error, "Delete contacts on the phone.")
 
 
 @json_api.route("/settings")

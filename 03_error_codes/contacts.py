@@ -47,7 +47,7 @@ def show_user(user_id: int) -> dict[str, Any]:
 
 @bp.delete("/users/<int:user_id>")
 def delete_user(user_id: int) -> dict[str, Any]:
-    raise ApiException(errors.unimplemented_error, "Contacts are deleted on the phone.")
+    raise ApiException(errors.unimplemented_error, "Delete contacts on the phone.")
 
 
 @bp.post("/users/<int:user_id>/block")

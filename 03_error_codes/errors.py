@@ -20,7 +20,7 @@ class Error(NamedTuple):
     remedy: str
 
 
-unknown_error = Error(1000, "unknown_error", 500, "A bug on our side.", "Report it.")
+unknown_error = Error(1000, "unknown_error", 500, "A failure on our side.", "Report it.")
 access_forbidden = Error(1001, "access_forbidden", 403, "Not for this account.", "Ask an admin.")
 unimplemented_error = Error(1002, "unimplemented_error", 400, "Not built yet.", "Do without it.")
 not_found = Error(1003, "not_found", 404, "Nothing is there.", "Check the path and the id.")
@@ -31,10 +31,7 @@ FOR_STATUS = {403: access_forbidden, 404: not_found, 500: unknown_error}
 
 
 class ApiResult(Response):
-    """A JSON response: *value* after ``"r"``, which is 0, or *status* if that's an error.
-
-    An ``"r"`` in *value* wins.
-    """
+    """A JSON response: ``"r"`` (0, or *status* from 400 up), then *value*, whose own "r" wins."""
 
     def __init__(self, value: dict[str, Any], status: int = 200) -> None:
         result = {"r": 0 if status < 400 else status}
@@ -44,7 +41,7 @@ class ApiResult(Response):
 
 
 class ApiException(Exception):
-    """An *error* of the catalogue as the answer; *real_message* replaces its message."""
+    """Responds with *error* from the catalogue; *real_message* replaces its message."""
 
     def __init__(self, error: Error, real_message: str | None = None) -> None:
         self.code = error.code
@@ -73,7 +70,7 @@ def is_api_request() -> bool:
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
-    """Answer for what Flask or a view raised with an HTTP status, if it happened in the API."""
+    """Turn an HTTP error or a bug in the API into JSON."""
     if error.response is not None or not is_api_request():
         return error
 

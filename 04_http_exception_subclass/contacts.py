@@ -47,7 +47,7 @@ def show_user(user_id: int) -> Success:
 
 @bp.delete("/users/<int:user_id>")
 def delete_user(user_id: int) -> Success:
-    raise errors.UnimplementedError("Contacts are deleted on the phone.")
+    raise errors.UnimplementedError("Delete contacts on the phone.")
 
 
 @bp.post("/users/<int:user_id>/block")

@@ -87,7 +87,7 @@ def is_api_request() -> bool:
 
 
 def http_error(error: HTTPException) -> HTTPException:
-    """Answer for what Werkzeug raised in the API, in the API's format."""
+    """Turn an error that Werkzeug raised in the API into the API's format."""
     if isinstance(error, ApiException) or error.response is not None or not is_api_request():
         return error
 

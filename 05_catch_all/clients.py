@@ -63,7 +63,7 @@ def register() -> Success:
     kind = data.get("type")
     account = data.get("account")
     if not isinstance(kind, str) or kind not in ACCOUNT_RULES:
-        raise ClientTypeError(f"type is one of {', '.join(ACCOUNT_RULES)}.")
+        raise ClientTypeError(f"type must be one of {', '.join(ACCOUNT_RULES)}.")
 
     errors = {
         "account": account_errors(kind, account),

@@ -23,7 +23,7 @@ def request_line(environ: Any = None) -> str | None:
 
 
 class ApiException(HTTPException):
-    """A bug on our side. Report it."""
+    """A failure on our side. Report it."""
 
     code = 500
     error_code = 999
@@ -63,7 +63,7 @@ class ApiException(HTTPException):
         }
         for name, value in self.data.items():
             body.setdefault(name, value)  # keeps the three above
-        return json.dumps(body, sort_keys=False) + "\n"  # Flask would sort the keys by name
+        return json.dumps(body, sort_keys=False) + "\n"  # flask.json sorts by default
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
         """Return the headers of the parent class, then those of this raise, then the type."""

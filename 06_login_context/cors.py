@@ -26,8 +26,8 @@ def add_cors_headers(response: Response) -> Response:
     if allowed == "*":
         origin = "*"
     else:
-        # Also without an Origin: a cache may reuse this response for your front end.
-        # Join all Vary lines: response.vary would see, and keep, only the first.
+        # Even without an Origin, because a cache may give this response to your front end.
+        # Not with response.vary, which drops every Vary line after the first.
         vary = response.headers.getlist("Vary")
         response.headers["Vary"] = ", ".join([*vary, "Origin"])
         if origin is None or origin not in allowed:

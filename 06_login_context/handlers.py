@@ -21,10 +21,10 @@ FOR_STATUS = {403: AccessForbidden, 404: NotFound}
 
 
 def request_id() -> str:
-    """Return the ``X-Request-ID`` that this request brought, or a new one made for it."""
+    """Return this request's ``X-Request-ID``, or a new one if it has none."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-ID", "")
-        # In a log, other text could pose as something that the app said, or fill the disk.
+        # Other text could forge entries of the log, or fill the disk.
         fit_for_a_log = re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII)
         g.request_id = sent if fit_for_a_log else uuid.uuid4().hex
     return str(g.request_id)
@@ -39,7 +39,7 @@ def is_api_request() -> bool:
 
 
 def is_bug(error: HTTPException) -> bool:
-    """Tell whether Flask made *error* of an exception that nothing else caught."""
+    """Tell whether *error* is Flask's wrapper around an uncaught exception."""
     return isinstance(error, InternalServerError) and error.original_exception is not None
 
 
@@ -56,7 +56,7 @@ def as_api_exception(error: HTTPException) -> ApiException:
 def as_the_client_prefers(error: HTTPException) -> Response:
     """Return *error* as HTML, unless the request's ``Accept`` prefers JSON."""
     if is_bug(error):
-        error.description = f"{error.description} Its id is {request_id()}."
+        error.description = f"{error.description} Request ID: {request_id()}"
     preferred = request.accept_mimetypes.best_match(["text/html", "application/json"])
     answer = as_api_exception(error) if preferred == "application/json" else error
     response = answer.get_response(request.environ)
@@ -65,13 +65,13 @@ def as_the_client_prefers(error: HTTPException) -> Response:
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
-    """Answer for every error that has an HTTP status; Flask makes a 500 of every bug.
+    """Respond to every error that has an HTTP status, including the 500 that Flask makes of a bug.
 
-    By then it has logged the bug's traceback and sent ``got_request_exception``.
+    By then Flask has logged the bug's traceback and sent ``got_request_exception``.
     """
     if isinstance(error, ApiException):
         if error.code == 500:  # raised by a view, so nothing has logged it yet
-            message = "Exception on %s [%s]"  # as Flask says it of a bug
+            message = "Exception on %s [%s]"  # Flask's wording for a bug
             current_app.logger.error(message, request.path, request.method, exc_info=error)
             error.data["request_id"] = request_id()
         return error
@@ -94,7 +94,7 @@ def add_request_id(record: LogRecord) -> bool:
 
 
 def init_app(app: Flask) -> None:
-    """Add the handler, the id, and the id to Flask's log; ValueError names a bad setting."""
+    """Register the handler and the request's id; ValueError names a bad setting."""
     prefixes = app.config.setdefault("API_PREFIXES", ["/j", "/v1"])
     if not isinstance(prefixes, (list, tuple)):
         raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths")

@@ -69,7 +69,7 @@ def test_missing_user_is_1003(client: FlaskClient) -> None:
 
 
 def test_delete_is_1002_with_a_message_of_its_own(client: FlaskClient) -> None:
-    body = {"r": 1002, "msg": "Contacts are deleted on the phone."}
+    body = {"r": 1002, "msg": "Delete contacts on the phone."}
     assert result(client.delete("/j/users/1")) == (400, body)
 
 

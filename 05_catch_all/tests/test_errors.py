@@ -33,7 +33,7 @@ def test_missing_user_is_1003(client: FlaskClient) -> None:
 
 
 def test_delete_is_1002_with_a_message_of_its_own(client: FlaskClient) -> None:
-    message = "Contacts are deleted on the phone."
+    message = "Delete contacts on the phone."
     assert result(client.delete("/j/users/1")) == (400, 1002, message)
 
 
