@@ -1,17 +1,21 @@
-"""Take the picture of chapter 06 that the READMEs show: starts the chapter, and ends it.
+"""Take the pictures that the READMEs show: one click in chapter 03, and the app of chapter 06.
 
-The fonts are those of the machine; without one for Chinese there are boxes in the picture.
+Starts both chapters, and ends them. The fonts are those of the machine: without one for Chinese,
+the second picture has boxes in it.
 """
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+import experiments
 from book import ROOT
 from conftest import BROWSERS, FLAGS
 from desk import Desk
+from servers import free_port, process
 
 
 def log_in(browser: Browser, url: str, account: str) -> Page:
@@ -41,14 +45,24 @@ def write(page: Page, to: str, text: str, *files: tuple[str, bytes]) -> None:
     page.get_by_role("checkbox", name=to, exact=True).uncheck()
 
 
-def main() -> None:
-    [program, *_] = [path for name in BROWSERS if (path := shutil.which(name))]
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        Desk(Path(temporary, "06")) as desk,
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=FLAGS) as browser,
-    ):
+def picture_of_a_click(browser: Browser) -> None:
+    """Click one button of chapter 03, and take a picture of what it shows."""
+    port = free_port()
+    server = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    with process(server, ROOT / "03_error_codes", port):
+        page = browser.new_page(
+            viewport={"width": 1000, "height": 900}, color_scheme="light", device_scale_factor=2
+        )
+        page.goto(f"http://127.0.0.1:{port}/")
+        experiment = experiments.find(page, "Unknown URL")
+        experiments.run(experiment)
+        page.locator("h1").focus()  # or the picture shows a ring around the responses
+        experiment.screenshot(path=ROOT / "checks/click.png")
+
+
+def picture_of_the_desk(browser: Browser) -> None:
+    """Log three accounts in to chapter 06, exchange messages, and take a picture."""
+    with tempfile.TemporaryDirectory() as temporary, Desk(Path(temporary, "06")) as desk:
         ada, lin, omar = (log_in(browser, desk.url, account) for account in ("ada", "lin", "omar"))
         write(omar, "Ada Lovelace", "صباح الخير! Shall we meet at the library?")
         write(ada, "عمر الخيام", "At four, then. I bring the notes.", ("notes.txt", b"Note G"))
@@ -63,6 +77,16 @@ def main() -> None:
         ada.mouse.move(0, 0)
         ada.locator("h1:visible").focus()
         ada.screenshot(path=ROOT / "06_login_context/screenshot.png")
+
+
+def main() -> None:
+    [program, *_] = [path for name in BROWSERS if (path := shutil.which(name))]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=FLAGS) as browser,
+    ):
+        picture_of_a_click(browser)
+        picture_of_the_desk(browser)
 
 
 main()
