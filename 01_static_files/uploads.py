@@ -21,7 +21,7 @@ from werkzeug.wsgi import ClosingIterator
 
 # Types that no browser runs as part of this site. Any other file becomes .bin, a download.
 EXTENSIONS = {".gif", ".jpeg", ".jpg", ".mp3", ".mp4", ".pdf", ".png", ".txt", ".webp", ".zip"}
-mimetypes.add_type("image/webp", ".webp")  # Python itself knows this type since 3.13
+mimetypes.add_type("image/webp", ".webp")  # built into Python since 3.13
 
 YEAR = 365 * 24 * 60 * 60  # seconds
 HEADERS = {
@@ -88,7 +88,7 @@ def save(file: FileStorage) -> str:
 
 
 def upload() -> tuple[dict[str, str], int, dict[str, str]]:
-    """A view: store the multipart field ``file``, answer 201; 400 without a file, 413 over size."""
+    """A view: store the multipart field ``file``, answer 201; 400 without one, 413 if too large."""
     file = request.files.get("file")
     if not file:  # the field is missing, or its file has no name
         abort(400, "Send a file in the multipart field 'file'.")
