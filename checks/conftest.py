@@ -1,5 +1,6 @@
 """Real servers of the chapters and a real browser for the checks."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -65,8 +66,9 @@ def vite() -> Iterator[Serve]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
     npm, node = (shutil.which(name) or missing(name) for name in ("npm", "node"))
     version = subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")
-    if tuple(map(int, version[:2])) < (20, 19):
-        missing("Node 20.19 or later")
+    major, minor = int(version[0]), int(version[1])
+    if (major, minor) < (20, 19) or (21, 0) <= (major, minor) < (22, 12):
+        missing("Node 20.19+ or 22.12+")
     folder = ROOT / "02_cors/frontend"
     installed = folder / "node_modules/.package-lock.json"
     lock = folder / "package-lock.json"
@@ -83,6 +85,23 @@ def vite() -> Iterator[Serve]:
             return port
 
         yield vite
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The folder with what package.json names, installed if need be."""
+    npm = shutil.which("npm") or missing("npm")
+    folder = ROOT / "checks"
+    installed = folder / "node_modules/.package-lock.json"
+    lock = folder / "package-lock.json"
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another group of drills may be installing as well
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            # Without its scripts: the HTML checker's would look for a Java of its own.
+            command = [npm, "ci", "--ignore-scripts"]
+            if subprocess.run(command, cwd=folder, timeout=300).returncode:
+                missing("network for npm ci")
+    return folder / "node_modules"
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from werkzeug.wrappers import Response
 
 from book import ROOT
 from conftest import Serve
+from experiments import ARTICLE, OURS, answer, click, find
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -33,14 +35,6 @@ PAGES = {
     "a.xml": f"""<html xmlns="http://www.w3.org/1999/xhtml">
         <head><title>harmless</title></head><body><script>{SCRIPT}</script></body></html>""",
 }
-BLOCKED = "No answer that this page may read"
-
-
-def click(page: Page, button: str, *shows: str) -> None:
-    """Click an experiment of the page and see these texts in its answer."""
-    page.get_by_role("button", name=button, exact=True).click()
-    for text in shows:
-        expect(page.locator("#answer")).to_contain_text(text)
 
 
 def fetch(page: Page, url: str, **init: object) -> dict[str, object]:
@@ -58,9 +52,10 @@ def fetch(page: Page, url: str, **init: object) -> dict[str, object]:
 
 
 def upload(page: Page, name: str, content: bytes) -> str:
-    """Choose a file on chapter 01's page; return the URL of what was stored."""
+    """Choose a file on chapter 01's page; return the URL of what this chapter stored."""
     page.set_input_files("input[type=file]", {"name": name, "mimeType": "", "buffer": content})
-    return page.url.rstrip("/") + str(page.locator("#answer a").get_attribute("href"))
+    link = answer(page.locator(".experiment").last, OURS).get_by_role("link")
+    return str(link.get_attribute("href"))
 
 
 @contextmanager
@@ -82,13 +77,46 @@ def served(app: WSGIApplication) -> Iterator[int]:
 
 def test_buttons_of_chapter_01(serve: Serve, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{serve('01')}/")
-    click(page, "Fetch it", "404 NOT FOUND")
-    click(page, "Upload hello.txt", "201 CREATED", "be03.txt")
-    click(page, "Upload hello.txt", "201 CREATED", "be03.txt")
-    click(page, "Fetch it", "200 OK", "immutable", "nosniff", "hello")
-    click(page, "Delete it", "404 NOT FOUND")
-    click(page, "Upload page.html", "201 CREATED", ".bin")
-    click(page, "Upload nothing", "400 BAD REQUEST", "multipart field")
+    created = "201 Created"
+    click(page, "Fetch hello.txt", article=["404 Not Found"], ours=["404 Not Found"])
+    click(page, "Upload page.html", article=[created, "page.html"], ours=[created, ".bin"])
+    for title in ("Upload 报告.pdf", "Upload 总结.pdf"):
+        click(page, title, article=[created, '"/uploads/pdf"'], ours=[created, ".pdf"])
+    click(page, "Fetch 报告.pdf", article=["February"], ours=["January"])
+    click(page, "Upload 照片", article=["500 Internal Server Error"], ours=[created, ".bin"])
+    for _ in range(2):
+        click(page, "Upload hello.txt", article=[created, "hello.txt"], ours=[created, "be03.txt"])
+    click(
+        page,
+        "Fetch hello.txt",
+        article=["200 OK", "cache-control: max-age=43200, public", "hello"],
+        ours=["200 OK", "immutable", "nosniff", "hello"],
+        summary="Same status and body in both versions; headers differ.",
+    )
+    click(page, "Delete hello.txt", article=["200 OK", "hello"], ours=["404 Not Found"])
+    click(
+        page,
+        "Upload nothing",
+        article=["400 Bad Request", "could not understand"],
+        ours=["400 Bad Request", "multipart field"],
+    )
+
+
+def test_the_uploaded_page_of_the_article_runs_and_ours_is_a_download(
+    serve: Serve, page: Page
+) -> None:
+    page.goto(f"http://127.0.0.1:{serve('01')}/")
+    click(page, "Upload page.html", article=["Open /uploads/page.html"], ours=["….bin"])
+    experiment = find(page, "Upload page.html")
+    with page.context.expect_page() as opened:
+        answer(experiment, ARTICLE).get_by_role("link").click()
+    expect(opened.value).to_have_title("owned")
+    expect(opened.value.locator("body")).to_have_text(
+        f"This script ran as part of {page.url.rstrip('/')}"
+    )
+    url = str(answer(experiment, OURS).get_by_role("link").get_attribute("href"))
+    with page.expect_download(), pytest.raises(Error, match="Download is starting"):
+        page.goto(url)
 
 
 def test_an_uploaded_image_shows(serve: Serve, page: Page) -> None:
@@ -140,15 +168,61 @@ def test_an_uploaded_script_does_not_run_in_a_page_of_this_site(
 # Chapter 02
 
 
-def test_buttons_of_chapter_02(serve: Serve, page: Page) -> None:
+def blocked(port: int) -> str:
+    origin = f"http://127.0.0.1:{port}"
+    return f"Blocked by the browser: no Access-Control-Allow-Origin for {origin}"
+
+
+def test_buttons_of_chapter_02_for_a_stranger(serve: Serve, page: Page) -> None:
     port = serve("02")
+    refused = blocked(port)
+    no_patch = f"the preflight got no permission for PATCH from http://127.0.0.1:{port}"
     page.goto(f"http://127.0.0.1:{port}/")
-    click(page, "Read from here", "200 OK")
-    click(page, "Read from there", BLOCKED)
-    click(page, "Write there, as JSON", BLOCKED)
-    click(page, "Read that file from there", BLOCKED)
-    click(page, "Upload there", BLOCKED)
-    click(page, "Read that file from there", "200 OK", "hello")
+    expect(page.locator("main")).to_contain_text("which isn't in CORS_ORIGINS")
+    expect(page.locator("main")).to_contain_text("FLASK_CORS_ORIGINS=")
+    click(page, "Read", article=["200 OK", '"method": "GET"'], ours=[refused, "F12"])
+    click(page, "Read with cookies", article=[f"{refused} with cookies"], ours=[refused])
+    click(page, "Change with PATCH", article=[no_patch], ours=[no_patch, "never sent"])
+    click(page, "Read the file", article=["404 Not Found"], ours=[refused])
+    click(page, "Upload", article=["201 Created", "be03.txt"], ours=[refused])
+    click(page, "Read the file", article=[refused], ours=["200 OK", "hello"])
+    click(
+        page,
+        "Read from here",
+        article=["200 OK", "access-control-allow-origin: *"],
+        ours=["200 OK", "vary: Origin"],
+        summary="Same status and body in both versions; headers differ.",
+    )
+
+
+def test_buttons_of_chapter_02_for_a_page_that_is_allowed(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    settings = {"FLASK_CORS_ORIGINS": json.dumps([origin]), "FLASK_UPLOAD_FOLDER": f"{tmp_path}/up"}
+    command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    with process(command, ROOT / "02_cors", port, env=os.environ | settings):
+        page.goto(origin)
+        expect(page.locator("main")).to_contain_text("which is in CORS_ORIGINS")
+        click(page, "Read", article=["200 OK"], ours=["200 OK"])
+        click(page, "Read with cookies", article=[blocked(port)], ours=["200 OK"])
+        click(page, "Change with PATCH", article=["no permission for PATCH"], ours=["200 OK"])
+        click(page, "Upload", article=["201 Created"], ours=["201 Created", "Open /uploads/"])
+        click(page, "Read the file", article=[blocked(port)], ours=["200 OK"])
+        page.get_by_role("link", name=f"Open it as http://localhost:{port}").click()
+        expect(page.locator("main")).to_contain_text("which isn't in CORS_ORIGINS")
+        refused = f"no Access-Control-Allow-Origin for http://localhost:{port}"
+        click(page, "Read", article=["200 OK"], ours=[refused])
+
+
+def test_a_server_that_is_down_does_not_look_blocked(page: Page) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    with process(command, ROOT / "02_cors", port):
+        page.goto(f"http://127.0.0.1:{port}/")
+        click(page, "Read", article=["200 OK"], ours=[blocked(port)])
+    for title, name in (("Read", "localhost"), ("Read from here", "127.0.0.1")):
+        down = f"No answer: the server at http://{name}:{port} isn't running"
+        click(page, title, article=[down], ours=[down])
 
 
 def test_an_allowed_origin_reads_writes_and_sees_errors(serve: Serve, page: Page) -> None:
@@ -168,7 +242,8 @@ def test_an_allowed_origin_reads_writes_and_sees_errors(serve: Serve, page: Page
 
 def test_a_cookie_comes_back_only_with_credentials_allowed(serve: Serve, page: Page) -> None:
     here = f"http://localhost:{serve('02')}"
-    without = f"http://localhost:{serve('02', CORS_ORIGINS=json.dumps([here]))}"
+    settings = {"CORS_ORIGINS": json.dumps([here]), "CORS_CREDENTIALS": "false"}
+    without = f"http://localhost:{serve('02', **settings)}"
     page.goto(here)
     assert "TypeError" in str(fetch(page, f"{without}/j/echo/", credentials="include"))
     assert '"cookies":[]' in str(fetch(page, f"{without}/j/echo/", credentials="omit"))
@@ -272,16 +347,26 @@ def test_trap_an_event_stream_outlives_its_server(vite: Serve, page: Page) -> No
 
 def test_buttons_of_chapter_03(serve: Serve, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{serve('03')}/")
-    click(page, "Read Ada", "200 OK", '"r": 0', "Ada")
-    click(page, "Read nobody", "404 NOT FOUND", '"r": 1003')
-    click(page, "Read an unknown URL", "404 NOT FOUND", '"r": 1003')
-    click(page, "Delete Ada", "400 BAD REQUEST", '"r": 1002', "on the phone")
-    click(page, "Patch the list", "405 METHOD NOT ALLOWED", '"r": 405', "allow: ")
-    click(page, "Read the settings", "403 FORBIDDEN", '"r": 1001')
-    click(page, "Block Ada", "200 OK", '"r": 0')
-    click(page, "Block Ada", "400 BAD REQUEST", '"r": 1004')
-    click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", '"r": 1000')
-    click(page, "Leave the API", "404 NOT FOUND", "<!doctype html>")
+    same = "Same status and body in both versions"
+    bug = "500 Internal Server Error"
+    click(page, "Read Ada", article=["200 OK", "Ada"], ours=["200 OK", '"r": 0', "Ada"])
+    not_found = ["404 Not Found", '"r": 1003']
+    click(page, "Read a missing user", article=not_found, ours=not_found, summary=same)
+    click(page, "Unknown URL", article=["404 Not Found", "<!doctype html>"], ours=not_found)
+    click(
+        page,
+        "Wrong method",
+        article=["405 Method Not Allowed", "<!doctype html>"],
+        ours=["405 Method Not Allowed", '"r": 405', "allow: "],
+    )
+    click(page, "A bug", article=[bug, '"message": '], ours=[bug, '"r": 1000'])
+    click(page, "The phone doesn't answer", article=["400 Bad Request"], ours=[bug, '"r": 1000'])
+    refused = ["400 Bad Request", '"r": 1002', "on the phone"]
+    click(page, "Delete Ada", article=refused, ours=refused, summary=same)
+    forbidden = ["403 Forbidden", '"r": 1001']
+    click(page, "Read the settings", article=forbidden, ours=forbidden, summary=same)
+    html = ["404 Not Found", "<!doctype html>"]
+    click(page, "Outside the API", article=html, ours=html, summary=same)
 
 
 # Chapters 04 and 05
@@ -289,26 +374,70 @@ def test_buttons_of_chapter_03(serve: Serve, page: Page) -> None:
 
 def test_buttons_of_chapter_04(serve: Serve, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{serve('04')}/")
-    click(page, "Register Ada", "201 CREATED", '"error_code": 0')
-    click(page, "Register Ada", "400 BAD REQUEST", '"error_code": 1004')
-    click(page, "Register nobody", '"error_code": 1000', '"account": [', '"secret": [')
-    click(page, "Register a fax", "400 BAD REQUEST", '"error_code": 1006')
-    click(page, "Send half a body", "400 BAD REQUEST", '"error_code": 1000')
-    click(page, "Read Ada", "200 OK", '"error_code": 0', "Ada")
-    click(page, "Read nobody", "404 NOT FOUND", '"request": "GET /j/users/999"')
-    click(page, "Patch the list", "405 METHOD NOT ALLOWED", "allow: ", '"error_code": 405')
-    click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", '"error_code": 999')
+    bug = "500 Internal Server Error"
+    click(
+        page,
+        "Register a fax",
+        article=[bug, "<!doctype html>"],
+        ours=["400 Bad Request", '"error_code": 1006'],
+    )
+    click(
+        page,
+        "Ask for another SMS",
+        article=["429 Too Many Requests", '"error_code": 1004'],
+        ours=["429 Too Many Requests", "retry-after: 30"],
+    )
+    click(
+        page,
+        "Register badly",
+        article=["400 Bad Request", '"secret": ['],
+        ours=['"error_code": 1000', '"account": [', '"secret": [', '"nickname": ['],
+    )
+    done = ["200 OK", '"error_code": 0']
+    click(page, "Register Ada", article=done, ours=["201 Created", '"error_code": 0'])
+    click(page, "Register Ada", article=done, ours=["400 Bad Request", '"error_code": 1004'])
+    click(
+        page,
+        "Half a body",
+        article=['"error_code": 1000', "invalid parameter"],
+        ours=['"error_code": 1000', "Send a JSON object"],
+    )
+    click(page, "Read Ada", article=done, ours=[*done, '"name": "Ada"'])
+    nobody = ["404 Not Found", '"request": "GET /j/users/999"']
+    click(page, "Read a missing user", article=nobody, ours=nobody)
+    click(
+        page,
+        "Unknown URL",
+        article=["404 Not Found", "<!doctype html>"],
+        ours=["404 Not Found", '"error_code": 1003'],
+    )
+    click(page, "A bug", article=[bug, "<!doctype html>"], ours=[bug, '"error_code": 999'])
 
 
 def test_buttons_of_chapter_05(serve: Serve, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{serve('05')}/")
-    click(page, "Meet a bug", "500 INTERNAL SERVER ERROR", "x-request-id: ", '"request_id": ')
-    click(page, "Patch the list", "405 METHOD NOT ALLOWED", "allow: ", '"error_code": 1007')
-    click(page, "Read an unknown URL", "404 NOT FOUND", '"error_code": 1003')
-    click(page, "Read nobody", "404 NOT FOUND", '"msg": "not_found"')
-    click(page, "Leave the API", "404 NOT FOUND", "<!doctype html>")
-    click(page, "Leave the API, prefer JSON", "404 NOT FOUND", '"request": "GET /nope"')
-    click(page, "Fetch a missing file, prefer JSON", "404 NOT FOUND", '"error_code": 1003')
-    click(page, "Be redirected", "200 OK", "/j/echo/")
-    page.get_by_role("link", name="Open it").click()
-    expect(page.get_by_role("heading")).to_have_text("Not Found")
+    bug = ["500 Internal Server Error", '"error_code": 999']
+    missing, code = "404 Not Found", '"error_code": 1003'
+    http_error = [missing, '"error_code": 1007']
+    click(page, "A bug", article=bug, ours=[*bug, "x-request-id: ", '"request_id": '])
+    wrong = ["405 Method Not Allowed", '"error_code": 1007']
+    click(page, "Wrong method", article=wrong, ours=[*wrong, "allow: "])
+    click(page, "Unknown URL", article=http_error, ours=[missing, code])
+    click(page, "A missing page, as a browser", article=http_error, ours=["<!doctype html>"])
+    click(
+        page,
+        "A missing page, prefer JSON",
+        article=http_error,
+        ours=[missing, code, '"request": "GET /nope"', "vary: Accept"],
+    )
+    nobody = [missing, '"msg": "not_found"']
+    click(page, "Read a missing user", article=nobody, ours=nobody, summary="Same status and body")
+    click(page, "The phone doesn't answer", article=bug, ours=[*bug, '"request_id": '])
+    click(page, "A missing file, prefer JSON", article=http_error, ours=[missing, code])
+    click(
+        page,
+        "A redirect",
+        article=["200 OK", "Redirected to /j/echo/?version=article"],
+        ours=["200 OK", "Redirected to /j/echo/"],
+        summary="Same status and body",
+    )

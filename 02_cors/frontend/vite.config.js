@@ -1,7 +1,7 @@
 import { defineConfig } from "vite";
 import { proxyTable } from "./article.js";
 
-// Not "localhost": Node may look that up as ::1, and Flask listens on 127.0.0.1 only.
+// Not "localhost": that may mean ::1 first, and another server that listens there would answer.
 const target = process.env.FLASK_URL ?? "http://127.0.0.1:8102";
 
 // If Flask dies in the middle of an answer, such as an event stream, end the browser's side too.

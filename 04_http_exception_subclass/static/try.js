@@ -6,7 +6,7 @@
 //   data-content="hello"          what is in that file
 //   data-accept="text/html"       the Accept header
 //   data-cookies                  also send cookies to another origin
-// A click sends the request to both versions and shows the two answers below the control.
+// A click sends the request to both versions and shows the two responses below the control.
 
 const PHRASES = {
   200: "OK", 201: "Created", 308: "Permanent Redirect", 400: "Bad Request", 403: "Forbidden",
@@ -71,7 +71,7 @@ function curlLine(request) {
   for (const name in request.headers) {
     words.push("-H", shellQuote(`${name}: ${request.headers[name]}`));
   }
-  // The browser adds this header itself, and the answer depends on it.
+  // The browser adds this header itself, and the response depends on it.
   if (isCrossOrigin(request)) words.push("-H", shellQuote(`Origin: ${location.origin}`));
   if (request.json) words.push("--data-raw", shellQuote(request.json));
 
@@ -90,7 +90,7 @@ function curlLine(request) {
   return words.join(" ");
 }
 
-// The answer
+// The response
 
 async function send(request) {
   const options = { method: request.method, headers: request.headers, cache: "no-store" };
@@ -116,10 +116,10 @@ async function send(request) {
   }
 }
 
-/** Fetch reports a blocked answer and a missing server with the same error; tell them apart. */
+/** Fetch throws the same error for a blocked response and for a missing server; tell them apart. */
 async function whyNoAnswer({ method, url, headers, cookies }) {
   try {
-    // Without CORS, the answer stays hidden from this page, but we learn that there is one.
+    // In this mode the response stays hidden from the page, but we learn that there is one.
     if (url.origin === location.origin) throw new TypeError("There is nothing to block here.");
     await fetch(url.origin, { mode: "no-cors", cache: "no-store" });
   } catch {
@@ -142,19 +142,25 @@ async function whyNoAnswer({ method, url, headers, cookies }) {
   return {
     status: "Blocked by the browser",
     kind: `no Access-Control-Allow-Origin for ${location.origin}${cookies ? " with cookies" : ""}`,
-    body: "The request was sent and the server answered it, but the browser keeps the answer "
+    body: "The request was sent and the server responded, but the browser hides the response "
       + "from this page. The console (F12) has the reason.",
   };
 }
 
 // What the page shows
 
-function isJSON(answer) {
-  return (answer.response.headers.get("Content-Type") ?? "").includes("json");
+/** Return what the body holds as JSON, or undefined if it's something else. */
+function readJSON(answer) {
+  try {
+    return JSON.parse(answer.body);
+  } catch {
+    return undefined;
+  }
 }
 
 function bodyText(answer) {
-  if (isJSON(answer)) return JSON.stringify(JSON.parse(answer.body), null, 2);
+  const value = readJSON(answer);
+  if (value !== undefined) return JSON.stringify(value, null, 2);
   return answer.body.trimEnd() || "(The body is empty.)";
 }
 
@@ -168,9 +174,9 @@ function sortKeys(value) {
 }
 
 function haveSameBody(one, other) {
-  if (!isJSON(one) || !isJSON(other)) return one.body === other.body;
-  const [left, right] = [one, other].map((answer) => sortKeys(JSON.parse(answer.body)));
-  return JSON.stringify(left) === JSON.stringify(right);
+  const [left, right] = [readJSON(one), readJSON(other)];
+  if (left === undefined || right === undefined) return one.body === other.body;
+  return JSON.stringify(sortKeys(left)) === JSON.stringify(sortKeys(right));
 }
 
 function differs(name, answer, other) {
@@ -192,7 +198,7 @@ function showHeaders(answer, other) {
     items.push(item);
   }
 
-  // The browser shows a page only some headers of an answer from another origin.
+  // The browser shows a page only some headers of a response from another origin.
   const what = isCrossOrigin(answer.request) ? "headers that this page may see" : "headers";
   const count = different ? `${items.length} ${what}, ${different} differ` : `${items.length} ${what}`;
   return element("details", { className: "headers" },
@@ -254,9 +260,9 @@ function showAnswer(answer, other) {
 }
 
 function compare(article, ours) {
-  if (!article.response && !ours.response) return "This page can read neither answer.";
-  if (!article.response) return "This page can read only the answer of this chapter.";
-  if (!ours.response) return "This page can read only the answer of the article's version.";
+  if (!article.response && !ours.response) return "This page can read neither response.";
+  if (!article.response) return "This page can read only this chapter's response.";
+  if (!ours.response) return "This page can read only the response of the article's version.";
 
   const names = [...article.response.headers.keys(), ...ours.response.headers.keys()];
   const sameHeaders = !names.some((name) => differs(name, article, ours));
@@ -298,7 +304,7 @@ for (const control of document.querySelectorAll("input[data-request]")) {
   });
 }
 
-// The headers of both answers unfold together, so that you can compare them.
+// The headers of both responses unfold together, so that you can compare them.
 document.addEventListener("toggle", ({ target }) => {
   if (!target.matches(".headers")) return;
   for (const headers of target.closest(".answers").querySelectorAll(".headers")) {
