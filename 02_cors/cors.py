@@ -56,7 +56,7 @@ def wrong_with(origin: object) -> str | None:
         return "it needs a scheme and a host, as in https://desk.example"
     if (parts.scheme, port) in DEFAULT_PORTS:
         return "browsers leave the default port out"
-    unusual = re.search(r"[^a-z0-9._:\[\]-]|:$", parts.netloc)
+    unusual = re.search(r"[^a-z0-9._:\[\]-]|:(0[0-9]*)?$", parts.netloc)
     if unusual or origin != f"{parts.scheme}://{parts.netloc}":
         return "browsers send scheme, host and port: no path, no slash at the end, no capitals"
     return None

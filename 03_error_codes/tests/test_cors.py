@@ -189,6 +189,7 @@ MALFORMED = [
     "http://user@a.example",
     "http://a.example:port",
     "http://a.example:",
+    "http://a.example:08102",
     "http://bücher.example",
     "http://a b.example",
     "http://[::1",
