@@ -123,6 +123,7 @@ def with_dots(code: str, copied: list[str]) -> str:
 
 def untold(code: str, text: str) -> list[str]:
     """Return the modules that *code* imports with a dot, as far as *text* doesn't say so."""
+    text = " ".join(text.split())  # the page breaks its lines wherever they are full
     told = ", ".join(re.findall(r"from \. import ([\w, ]+)", text)).split(", ")
     found = [name for name in re.findall(r"(?m)^from \. import (\w+)$", code) if name not in told]
     for name in re.findall(r"(?m)^from \.(\w+) import", code):
