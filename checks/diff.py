@@ -14,7 +14,13 @@ from pathlib import Path
 from book import CHAPTERS, ROOT, changes
 
 QUIET_FOLDERS = ("tests/", "static/", "templates/")
-QUIET_FILES = ("conftest.py", "frontend/package-lock.json")
+QUIET_FILES = (
+    "conftest.py",
+    "frontend/index.html",
+    "frontend/main.js",
+    "frontend/package-lock.json",
+    "frontend/package.json",
+)
 QUIET_TYPES = (".md", ".png")
 # Written anew in every chapter: compared with the one before, two programs would only be mixed.
 WHOLE = ("article.py", "tests/test_traps.py")
