@@ -164,6 +164,8 @@ def page(scan: dict[str, str], done: bool = False, status: int = 200) -> tuple[s
 @phone.get("/<token>")
 def ask(token: str) -> tuple[str, int]:
     """Show who asks; 404 or 410 if nobody does (any more)."""
+    if request.method == "HEAD":  # a messenger's preview of the link, so nobody has scanned it
+        return page(redis.hgetall(f"scan:{token}"))
     return page(move(token, "scanned")[0])
 
 

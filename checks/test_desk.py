@@ -424,6 +424,25 @@ def test_all_is_stopped_and_started_again(desk: Desk, new_context: NewContext) -
     hears(waiting, "before the pause")
 
 
+def test_a_page_asks_a_server_that_is_down_a_few_times_only(
+    desk: Desk, new_context: NewContext
+) -> None:
+    page = logged_in(new_context, "ada")
+    asked: list[str] = []
+    page.on("requestfailed", lambda request: asked.append(request.url))
+    desk.stop()
+    page.evaluate("load()")
+    down = "The server does not answer. Trying again …"
+    expect(page.locator("#connection")).to_have_text(down)
+    page.wait_for_timeout(4_000)  # milliseconds; a page that doesn't wait asks thousands of times
+    expect(page.locator("#connection")).to_have_text(down)
+    assert 1 <= len([url for url in asked if url.endswith("/j/me")]) <= 4
+    page.get_by_label("Search all contacts").fill("lin")
+    expect(page.locator("#note")).to_have_text("The server does not answer.")
+    desk.start()
+    found_again(page)
+
+
 # Several machines
 
 

@@ -38,13 +38,18 @@ async function load() {
       await reload();
     }
     report("server", "");
+    load.failures = 0;
   } catch (error) {
     ready = undefined;
     report("server", `${error.message} Trying again …`);
-    load.timer = setTimeout(load, error.wait * 1000);
+    // Twice as long after each failure, so that many pages don't keep a server down.
+    const wait = Math.min((error.wait ?? 3) * 2 ** load.failures, 30);
+    load.failures += 1;
+    load.timer = setTimeout(load, wait * 1000);
   }
   load.running = false;
 }
+load.failures = 0; // one after the other
 
 async function reload() {
   const me = await api("GET", "/j/me").catch(unless(401));

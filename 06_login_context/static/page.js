@@ -7,19 +7,28 @@ const FAILURES = {
   503: "The server is not available at the moment.",
 };
 
-// Returns the JSON; throws an Error with `status` (0: no answer) and `wait`, in seconds.
+function failure(status, text, wait) {
+  return Object.assign(new Error(FAILURES[status] ?? text), { status, wait: wait || 3 });
+}
+
+// Returns the JSON; throws an Error with `status` (0: no response) and `wait`, in seconds.
 async function api(method, url, body) {
   const json = body && !(body instanceof FormData);
   const request = { method, body: json ? JSON.stringify(body) : body };
   if (json) request.headers = { "Content-Type": "application/json" };
-  const answer = await fetch(url, request).catch(() => ({ status: 0 }));
-  const data = await answer.json?.().catch(() => ({})); // a proxy's 502 is HTML
-  if (answer.ok) return data;
-  const { msg = answer.statusText } = data; // a text, or the faults of each field
-  const faults = typeof msg === "object" ? Object.values(msg).flat().join(" ") : msg;
-  const message = FAILURES[answer.status] ?? faults;
-  const wait = Number(answer.headers?.get("Retry-After")) || 3;
-  throw Object.assign(new Error(message), { status: answer.status, wait });
+
+  let response;
+  try {
+    response = await fetch(url, request);
+  } catch {
+    throw failure(0);
+  }
+  const data = await response.json().catch(() => ({})); // a proxy's 502 is HTML
+  if (response.ok) return data;
+
+  const { msg = response.statusText } = data; // a text, or the errors of each field
+  const text = typeof msg === "object" ? Object.values(msg).flat().join(" ") : msg;
+  throw failure(response.status, text, Number(response.headers.get("Retry-After")));
 }
 
 const unless = (status) => (error) => { // api(...).catch(unless(404)): undefined for a 404

@@ -133,6 +133,17 @@ def test_each_step_is_told_to_the_browser_that_waits(
     assert told(desk, client) == ["scanned", "confirmed"]
 
 
+def test_a_preview_of_the_link_is_not_a_scan(
+    desk: Desk, client: FlaskClient, phone: FlaskClient
+) -> None:
+    uuid = code(client)["uuid"]
+    assert phone.head(f"/scan/{uuid}").status_code == 200
+    assert phone.head("/scan/unknown").status_code == 404
+    assert told(desk, client) == []
+    phone.get(f"/scan/{uuid}")
+    assert told(desk, client) == ["scanned"]
+
+
 def test_cancelled_is_told_and_final(desk: Desk, client: FlaskClient, phone: FlaskClient) -> None:
     uuid = code(client)["uuid"]
     assert scan(phone, uuid, "cancel") == 200
