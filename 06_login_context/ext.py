@@ -10,11 +10,15 @@ from typing import Any
 from celery import Celery, Task  # type: ignore[import-untyped]
 from flask import Flask, current_app, session
 from kombu.exceptions import OperationalError
-from redis import BlockingConnectionPool, Redis, RedisError
+from redis import BlockingConnectionPool, Redis, RedisError, UnixDomainSocketConnection
 from werkzeug.local import LocalProxy
 
 from errors import ServiceUnavailable
 from sse import SSE
+
+# redis-py 8.1 reads these when a connect times out, and raises AttributeError without them.
+for missing in ("host", "port"):
+    setattr(UnixDomainSocketConnection, missing, None)
 
 
 def browser_id() -> str:

@@ -10,6 +10,7 @@ bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a process
 graceful_timeout = 2  # seconds; a stream never ends by itself
 control_socket_disable = True  # all instances would share one, in the user's home
+secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for PROXIES to say
 reload = get_debug_flag()
 accesslog = None  # its lines would hold the tokens of codes that are open
 

@@ -39,7 +39,7 @@ CHAPTER = ROOT / "06_login_context"
 FILES = ("Procfile", "run.py", "redis_server.py", "gunicorn.conf.py")
 APP = """
 import os, time
-from flask import Flask
+from flask import Flask, request
 import redis_server  # type: ignore[import-not-found]
 
 def create_app():
@@ -53,6 +53,10 @@ def create_app():
                 yield "data: 1\\n\\n"
                 time.sleep(0.1)
         return events(), {"Content-Type": "text/event-stream"}
+
+    @app.get("/scheme")
+    def scheme():
+        return request.scheme
 
     return app
 """
@@ -386,6 +390,21 @@ def test_trap_gunicorn_opens_a_control_socket_in_the_users_home(start: Start) ->
         start(*by_default, HOME=wrong, XDG_RUNTIME_DIR="").says("Booting worker")
         until(Path(wrong, ".gunicorn/gunicorn.ctl").is_socket)
         assert os.listdir(right) == []
+
+
+def test_gunicorn_leaves_it_to_the_app_which_headers_to_believe(start: Start) -> None:
+    def scheme(run: Run) -> bytes:
+        url, headers = f"http://127.0.0.1:{run.port}/scheme", {"X-Forwarded-Proto": "https"}
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return bytes(answer.read())
+
+    by_default = start(*GUNICORN, "--bind", "127.0.0.1:0")
+    by_default.says("Listening at")
+    listens = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", by_default.log.read_text())
+    assert listens
+    by_default.port = int(listens[1])
+    assert scheme(by_default) == b"https"
+    assert scheme(start("-m", "gunicorn", "app:create_app()").says("Open")) == b"http"
 
 
 def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run) -> None:

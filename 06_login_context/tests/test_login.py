@@ -3,10 +3,15 @@ import os
 import re
 import secrets
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -546,6 +551,34 @@ def test_with_redis_frozen_an_answer_comes_all_the_same(own_desk: Desk, log_in: 
     finally:
         os.kill(own_desk.server._process.pid, signal.SIGCONT)
     assert client.get("/j/me").status_code == 200
+
+
+# Without gevent, a socket whose backlog is full is a ConnectionError at once.
+ASK_LIKE_GUNICORN = """
+from gevent import monkey; monkey.patch_all()
+import sys
+import ext, redis
+try:
+    ext.make_redis(sys.argv[1]).ping()
+except redis.TimeoutError:
+    print("TimeoutError")
+"""
+
+
+def test_a_redis_whose_backlog_is_full_is_a_timeout() -> None:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as sockets:
+        path = f"{folder}/socket"
+        server = sockets.enter_context(socket.socket(socket.AF_UNIX))
+        server.bind(path)
+        server.listen(0)
+        with suppress(BlockingIOError):
+            for _ in range(10):
+                client = sockets.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(path)
+        command = [sys.executable, "-c", ASK_LIKE_GUNICORN, f"unix://{path}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "TimeoutError\n", done.stderr
 
 
 def test_with_redis_away_the_phone_gets_a_page(own_desk: Desk) -> None:
