@@ -72,6 +72,7 @@ bench: .venv/requirements-dev.txt
 	@$(VENV) bench/bots.py
 
 clean:
+	@if [ -x $(VENV) ]; then $(VENV) -c "$$check_idle" */instance/valkey; fi
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	@find . -name .git -prune -o \( -name __pycache__ -o -name instance -o -name node_modules \) \
 	  -prune -exec rm -rf {} +
@@ -111,6 +112,17 @@ except (OSError, OverflowError, ValueError) as error:
     sys.exit(f"Cannot serve on {host}:{port} ({error}); choose another port with PORT=8000")
 endef
 export check_address
+
+# Chapter 06 holds a lock on its data as long as it runs.
+define check_idle
+import fcntl, os, sys
+for folder in filter(os.path.isdir, sys.argv[1:]):
+    try:
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"{folder} is in use; stop the chapter first, with Ctrl-C in its terminal")
+endef
+export check_idle
 
 # pip alone would be silent for as long as a slow line takes. So each package is named when its turn
 # comes, a large one with its size, and every few seconds there is a dot.

@@ -1,5 +1,6 @@
 """The Makefile's contract, from a folder whose name has a space and Chinese characters."""
 
+import fcntl
 import hashlib
 import os
 import pty
@@ -318,6 +319,21 @@ def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
     assert whole.stdout.count("= FAILURES =") == 1 and "assert 'sun' == 'moon'" in whole.stdout
     assert "there is no moon" in whole.stdout
     assert "Something failed in 01_static_files;" in whole.stdout
+
+
+def test_clean_leaves_the_data_of_a_chapter_that_runs(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    data = clone / "06_login_context/instance/valkey"
+    data.mkdir(parents=True)
+    lock = os.open(data, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as redis_server.py does
+    try:
+        assert "is in use; stop the chapter first" in fails_with_one_line(make(clone, "clean"))
+        assert data.exists() and (clone / ".venv").exists()
+    finally:
+        os.close(lock)
+    assert make(clone, "clean").returncode == 0
+    assert not data.exists()
 
 
 def test_clean_removes_what_make_created(clone: Path) -> None:
