@@ -71,7 +71,8 @@ def is_api_request() -> bool:
 
 def http_error(error: HTTPException) -> HTTPException | Response:
     """Turn an HTTP error or a bug in the API into JSON."""
-    if error.response is not None or not is_api_request():
+    is_error = (error.code or 500) >= 400  # not a redirect
+    if error.response is not None or not is_error or not is_api_request():
         return error
 
     status = error.code or 500

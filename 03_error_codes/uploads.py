@@ -17,7 +17,6 @@ from flask import Flask, Response, abort, current_app, request, url_for
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.shared_data import SharedDataMiddleware
-from werkzeug.wsgi import ClosingIterator
 
 # Types that no browser runs as part of this site. Any other file becomes .bin, a download.
 EXTENSIONS = {".gif", ".jpeg", ".jpg", ".mp3", ".mp4", ".pdf", ".png", ".txt", ".webp", ".zip"}
@@ -42,24 +41,29 @@ class Uploads(SharedDataMiddleware):
         self.flask_app = flask_app
         self.headers = HEADERS | headers
 
-    def is_allowed(self, filename: str) -> bool:
-        """Hide the files that are still being written."""
-        return not filename.startswith(".")
-
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answer GET and HEAD for a file; the base class would answer DELETE with it as well."""
-        is_upload = environ.get("PATH_INFO", "").startswith("/uploads/")
-        if not is_upload or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        path = environ.get("PATH_INFO", "")
+        hidden = "/." in path  # for example, a file that is still being written
+        is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        if not path.startswith("/uploads/") or hidden or not is_read:
             return self.flask_app(environ, start_response)
 
-        # A Response sends no body in answer to HEAD; the base class does.
-        response = Response.from_app(super().__call__, environ)
+        start: dict[str, Any] = {}  # what the base class starts its response with
+
+        def note_start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            start.update(status=status, headers=headers)
+
+        body = super().__call__(environ, note_start)
+        # Unlike the base class, a Response has no body for HEAD. Passed through, the body is still
+        # one that the server knows, so that it can send the file with sendfile.
+        response = Response(body, start["status"], start["headers"], direct_passthrough=True)
         if response.status_code == 404:
             return self.flask_app(environ, start_response)
 
         response.headers.update(self.headers)
         del response.headers["Date"]  # the server adds its own
-        return ClosingIterator(response(environ, start_response), response.close)
+        return response(environ, start_response)
 
 
 def save(file: FileStorage) -> str:

@@ -3,7 +3,6 @@
 Setting: ``API_PREFIXES``, the paths where HTTP errors are JSON (default ``["/j", "/v1"]``).
 """
 
-import inspect
 from typing import Any
 
 import click
@@ -66,7 +65,7 @@ def catalogue() -> list[dict[str, Any]]:
             "error_code": error.error_code,
             "msg": error.msg,
             "status": error.code,
-            "meaning": inspect.getdoc(error),
+            "meaning": error.__doc__,
         }
         for error in CATALOGUE
     ]
@@ -88,7 +87,10 @@ def is_api_request() -> bool:
 
 def http_error(error: HTTPException) -> HTTPException:
     """Turn an error that Werkzeug raised in the API into the API's format."""
-    if isinstance(error, ApiException) or error.response is not None or not is_api_request():
+    is_error = (error.code or 500) >= 400  # not a redirect
+    if isinstance(error, ApiException) or error.response is not None or not is_error:
+        return error
+    if not is_api_request():
         return error
 
     status = error.code or 500

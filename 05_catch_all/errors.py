@@ -1,6 +1,5 @@
 """The catalogue of error codes: each is an exception, its docstring says what to do about it."""
 
-import inspect
 from typing import Any
 
 import click
@@ -70,7 +69,7 @@ def catalogue() -> list[dict[str, Any]]:
             "error_code": error.error_code,
             "msg": error.msg,
             "status": error.code,
-            "meaning": inspect.getdoc(error),
+            "meaning": error.__doc__,
         }
         for error in CATALOGUE
     ]

@@ -8,7 +8,7 @@ import re
 import uuid
 from logging import Formatter, LogRecord
 
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, current_app, has_request_context, request
 from flask.logging import default_handler
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response
@@ -22,12 +22,12 @@ FOR_STATUS = {403: AccessForbidden, 404: NotFound}
 
 def request_id() -> str:
     """Return this request's ``X-Request-ID``, or a new one if it has none."""
-    if "request_id" not in g:
+    if "request_id" not in request.environ:
         sent = request.headers.get("X-Request-ID", "")
         # Other text could forge entries of the log, or fill the disk.
         fit_for_a_log = re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII)
-        g.request_id = sent if fit_for_a_log else uuid.uuid4().hex
-    return str(g.request_id)
+        request.environ["request_id"] = sent if fit_for_a_log else uuid.uuid4().hex
+    return str(request.environ["request_id"])
 
 
 def is_api_request() -> bool:
@@ -45,7 +45,7 @@ def is_bug(error: HTTPException) -> bool:
 
 def as_api_exception(error: HTTPException) -> ApiException:
     """Return *error* in the API's format, with the same status, description and headers."""
-    if is_bug(error):
+    if error.code == 500:
         return ApiException(data={"request_id": request_id()})  # the log has the details
     status = error.code or 500
     api_exception = FOR_STATUS.get(status, HttpError)
@@ -55,7 +55,7 @@ def as_api_exception(error: HTTPException) -> ApiException:
 
 def as_the_client_prefers(error: HTTPException) -> Response:
     """Return *error* as HTML, unless the request's ``Accept`` prefers JSON."""
-    if is_bug(error):
+    if error.code == 500:
         error.description = f"{error.description} Request ID: {request_id()}"
     preferred = request.accept_mimetypes.best_match(["text/html", "application/json"])
     answer = as_api_exception(error) if preferred == "application/json" else error
@@ -69,10 +69,11 @@ def http_error(error: HTTPException) -> HTTPException | Response:
 
     By then Flask has logged the bug's traceback and sent ``got_request_exception``.
     """
+    if error.code == 500 and not is_bug(error):  # raised by a view, so nothing has logged it yet
+        message = "Exception on %s [%s]"  # Flask's wording for a bug
+        current_app.logger.error(message, request.path, request.method, exc_info=error)
     if isinstance(error, ApiException):
-        if error.code == 500:  # raised by a view, so nothing has logged it yet
-            message = "Exception on %s [%s]"  # Flask's wording for a bug
-            current_app.logger.error(message, request.path, request.method, exc_info=error)
+        if error.code == 500:
             error.data["request_id"] = request_id()
         return error
     if error.response is not None or (error.code or 0) < 400:

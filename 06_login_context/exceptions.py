@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request
 def request_line(environ: Any = None) -> str | None:
     """Return method and path, as in ``GET /j/users/9``, or None if there is no request."""
     if environ:
-        current = Request(environ)
+        current = Request(environ, populate_request=False)  # leaves environ as it is
         return f"{current.method} {current.path}"
     if has_request_context():
         return f"{request.method} {request.path}"
@@ -51,7 +51,7 @@ class ApiException(HTTPException):
         if error_code is not None:
             self.error_code = error_code
         self.headers = Headers(headers)
-        self.data = data or {}
+        self.data = dict(data or {})
         super().__init__(description=str(self.msg))  # what logs and tracebacks show
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:

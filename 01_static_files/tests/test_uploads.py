@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask, request, url_for
@@ -140,6 +140,12 @@ def test_half_written_file_is_404(app: Flask, client: FlaskClient) -> None:
     assert fetch(client, "/uploads/.half").status_code == 404
 
 
+def test_nothing_in_a_hidden_folder_is_served(app: Flask, client: FlaskClient) -> None:
+    (app.config["UPLOAD_FOLDER"] / ".git").mkdir()
+    (app.config["UPLOAD_FOLDER"] / ".git/config").write_bytes(b"secret")
+    assert fetch(client, "/uploads/.git/config").status_code == 404
+
+
 # Serving
 
 
@@ -205,6 +211,15 @@ def test_upload_headers_come_with_every_file_and_go_before_the_defaults(tmp_path
         "private",
     )
     assert "X-Robots-Tag" not in fetch(client, "/uploads/missing.txt").headers
+
+
+def test_the_server_may_send_the_file_by_itself(app: Flask, client: FlaskClient) -> None:
+    # A server recognises what its own wsgi.file_wrapper has made, and uses sendfile for it.
+    environ = create_environ(upload(client, PNG)) | {"wsgi.file_wrapper": FileWrapper}
+    start_response: Any = print  # status and headers are another test's concern
+    body: Any = app.wsgi_app(environ, start_response)
+    assert isinstance(body, FileWrapper)
+    body.close()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

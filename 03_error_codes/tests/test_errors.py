@@ -155,6 +155,13 @@ def test_a_redirect_or_a_response_of_its_own_passes_unchanged(
     assert client.get("/j/echo").status_code == 308
 
 
+def test_a_redirect_keeps_its_location_where_exceptions_are_trapped(
+    app: Flask, client: FlaskClient
+) -> None:
+    app.config["TRAP_HTTP_EXCEPTIONS"] = True
+    assert client.get("/j/echo").location == "http://localhost/j/echo/"
+
+
 def test_a_bug_is_1000_logged_once_and_tells_nothing(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:

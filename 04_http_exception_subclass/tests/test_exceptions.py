@@ -73,6 +73,20 @@ def test_further_members_replace_none_of_the_three() -> None:
     assert body == {"error_code": 0, "msg": "success", "request": "GET /j/here"}
 
 
+def test_what_is_passed_as_data_is_left_alone() -> None:
+    data = {"hint": "x"}
+    error = Success(data=data)
+    error.data["more"] = "y"
+    assert data == {"hint": "x"}
+
+
+def test_rendering_leaves_flasks_request_where_it_is() -> None:
+    app = Flask("plain")
+    with app.test_request_context("/j/here") as context:
+        Success().get_response(context.request.environ)
+        assert context.request.environ["werkzeug.request"] is context.request
+
+
 def test_values_look_as_they_do_in_other_answers_of_the_app() -> None:
     day = {"day": date(2026, 11, 21)}
     app = Flask("plain")

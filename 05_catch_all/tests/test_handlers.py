@@ -67,8 +67,8 @@ def test_every_http_exception_keeps_its_status(
             abort(status)
         raise default_exceptions[status]()
 
-    code = {403: 1001, 404: 1003}.get(status, 1007)
-    message = default_exceptions[status].description
+    code = {403: 1001, 404: 1003, 500: 999}.get(status, 1007)
+    message = "unknown_error" if status == 500 else default_exceptions[status].description
     assert result(client.get("/j/error")) == (status, code, message)
 
 
@@ -198,6 +198,16 @@ def test_a_999_raised_by_hand_is_logged_once_with_its_own_traceback(app: Flask) 
     assert "The phone doesn't answer." in traceback[-1]
 
 
+@pytest.mark.parametrize("path", ["/j/abort", "/abort"])
+def test_a_500_that_a_view_aborts_with_is_logged_as_well(app: Flask, path: str) -> None:
+    app.add_url_rule(path, view_func=lambda: abort(500, SECRET))
+    answer, log = logged(app, path)
+    assert answer.status_code == 500
+    assert answer.headers["X-Request-ID"] in answer.text
+    assert f"[{answer.headers['X-Request-ID']}]: Exception on {path} [GET]" in log
+    assert log.count(" ERROR in ") == log.count("Traceback") == 1
+
+
 def test_the_cause_of_a_999_raised_by_hand_is_logged_as_well(app: Flask) -> None:
     @app.get("/j/hand")
     def view() -> str:
@@ -242,6 +252,12 @@ def test_a_well_formed_id_is_taken_over(client: FlaskClient) -> None:
 def test_an_id_that_is_not_fit_for_a_log_is_replaced(client: FlaskClient, sent: str) -> None:
     answer = client.get("/j/bug", headers={"X-Request-ID": sent})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+
+def test_within_an_outer_app_context_every_request_has_its_own_id(app: Flask) -> None:
+    with app.app_context():
+        answers = [app.test_client().get("/j/bug", headers={"X-Request-ID": n}) for n in "abc"]
+    assert [answer.headers["X-Request-ID"] for answer in answers] == ["a", "b", "c"]
 
 
 def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
@@ -290,14 +306,12 @@ def test_logging_of_your_own_can_show_the_id(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            # "()" names a function that returns the filter.
-            "filters": {"id": {"()": lambda: handlers.add_request_id}},
             "formatters": {"short": {"format": "%(levelname)s [%(request_id)s] %(message)s"}},
             "handlers": {
                 "console": {
                     "class": "logging.StreamHandler",
                     "stream": "ext://sys.stdout",
-                    "filters": ["id"],
+                    "filters": [handlers.add_request_id],
                     "formatter": "short",
                 }
             },
