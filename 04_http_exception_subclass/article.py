@@ -83,13 +83,13 @@ def create_client() -> Success:
 
 @api.route("/v1/client/sms", methods=["POST"])
 def send_sms() -> Success:
-    raise ApiException(429, "wait half a minute", 1004, header={"Retry-After": "30"})
+    raise ApiException(429, "Wait half a minute.", 1004, header={"Retry-After": "30"})
 
 
 @api.route("/j/users/<int:user_id>")
 def show_user(user_id: int) -> Success:
     if user_id > 3:
-        raise ApiException(code=404, msg="not found", error_code=1003)
+        raise ApiException(code=404, msg="not_found", error_code=1003)
     return Success()
 
 

@@ -55,7 +55,7 @@ class Run:
         # The reader's shell may have settings for running a chapter; they aren't for its tests.
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PYTHONPATH"))}
         env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost"
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junit-xml={report}"]
+        command = [sys.executable, "-m", "pytest", "-q", "-rfEs", f"--junit-xml={report}"]
         command += part.arguments
         if log is None:
             self.process = subprocess.Popen(command, cwd=part.folder, env=env)

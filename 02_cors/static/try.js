@@ -139,9 +139,10 @@ async function whyNoAnswer({ method, url, headers, cookies }) {
         + "The console (F12) has the reason.",
     };
   }
+  const withCookies = cookies ? " with cookies (for which * doesn't count)" : "";
   return {
     status: "Blocked by the browser",
-    kind: `no Access-Control-Allow-Origin for ${location.origin}${cookies ? " with cookies" : ""}`,
+    kind: `no Access-Control-Allow-Origin for ${location.origin}${withCookies}`,
     body: "The request was sent and the server responded, but the browser hides the response "
       + "from this page. The console (F12) has the reason.",
   };
