@@ -44,7 +44,7 @@ def is_bug(error: HTTPException) -> bool:
 
 
 def as_api_exception(error: HTTPException) -> ApiException:
-    """Return *error* in the API's format, with the same status, description and headers."""
+    """Return *error* in the API's format; a 500 says no more than the id of its request."""
     if error.code == 500:
         return ApiException(data={"request_id": request_id()})  # the log has the details
     status = error.code or 500
