@@ -9,7 +9,9 @@ import hashlib
 import mimetypes
 import os
 import tempfile
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 EXTENSIONS = {".gif", ".jpeg", ".jpg", ".mp3", ".mp4", ".pdf", ".png", ".txt", ".webp", ".zip"}
 mimetypes.add_type("image/webp", ".webp")  # built into Python since 3.13
 
-YEAR = 365 * 24 * 60 * 60  # seconds
+HOUR = 60 * 60  # seconds
+YEAR = 365 * 24 * HOUR
 HEADERS = {
     # The name is made from the content, so what a cache holds under it never goes stale.
     "Cache-Control": f"public, max-age={YEAR}, immutable",
@@ -78,7 +81,7 @@ def save(file: FileStorage) -> str:
     if target.exists():
         return filename
 
-    part = target.with_name(f".{uuid.uuid4()}")
+    part = target.with_name(f".{uuid.uuid4()}.part")
     file.seek(0)  # hashing has read it to the end
     try:
         with part.open("xb") as out:
@@ -89,6 +92,14 @@ def save(file: FileStorage) -> str:
     finally:
         part.unlink(missing_ok=True)
     return filename
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what ``save`` left behind where its process was killed, and no other dotfile."""
+    for part in folder.glob(".????????-????-????-????-????????????.part"):
+        with suppress(OSError):  # for example, another process that starts has removed it already
+            if part.stat().st_mtime < time.time() - HOUR:  # a younger one may still be written
+                part.unlink()
 
 
 def upload() -> tuple[dict[str, str], int, dict[str, str]]:
@@ -126,5 +137,6 @@ def init_app(app: Flask) -> None:
         raise ValueError(f"UPLOAD_HEADERS is {headers!r}, not a dict of names and values")
 
     folder = app.config["UPLOAD_FOLDER"] = prepare_folder(app)
+    remove_parts(folder)
     app.add_url_rule("/uploads/<filename>", "uploaded_file", build_only=True)
     app.wsgi_app = Uploads(app.wsgi_app, folder, headers)  # type: ignore[method-assign]

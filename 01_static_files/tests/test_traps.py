@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 from werkzeug.utils import secure_filename
+
+from app import create_app
 
 PNG = b"\x89PNG\r\n\x1a\n not much of a picture"
 PAGE = b"<script>document.title = 'owned'</script>"
@@ -146,3 +150,26 @@ def test_trap_a_rule_without_build_only_routes_to_nothing(app: Flask, client: Fl
     with pytest.raises(KeyError):
         client.get("/routed/missing.txt")
     assert client.get("/uploads/missing.txt").status_code == 404
+
+
+# Ends the process at once, without any `finally`, when the file is written and not yet renamed.
+KILLED = """
+import os, sys
+from app import create_app
+os.fsync = lambda file: os._exit(9)
+client = create_app({"UPLOAD_FOLDER": sys.argv[1]}).test_client()
+client.post("/uploads", data={"file": open("app.py", "rb")})
+"""
+
+
+def test_trap_a_killed_process_leaves_its_part(app: Flask) -> None:
+    folder = app.config["UPLOAD_FOLDER"]
+    command = [sys.executable, "-c", KILLED, folder]
+    assert subprocess.run(command, cwd=app.root_path).returncode == 9
+    [part] = stored(app)
+    create_app({"UPLOAD_FOLDER": folder})
+    assert stored(app) == [part]  # for all we know, another process is still writing it
+
+    os.utime(part, (0, 0))  # as if that had been long ago
+    create_app({"UPLOAD_FOLDER": folder})
+    assert stored(app) == []

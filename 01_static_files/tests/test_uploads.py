@@ -1,6 +1,8 @@
 import errno
+import os
 import socket
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
@@ -144,6 +146,47 @@ def test_nothing_in_a_hidden_folder_is_served(app: Flask, client: FlaskClient) -
     (app.config["UPLOAD_FOLDER"] / ".git").mkdir()
     (app.config["UPLOAD_FOLDER"] / ".git/config").write_bytes(b"secret")
     assert fetch(client, "/uploads/.git/config").status_code == 404
+
+
+def age(path: Path) -> None:
+    """Let *path* look as if it had been written long ago."""
+    os.utime(path, (0, 0))
+
+
+def test_at_start_dotfiles_that_are_not_parts_stay(app: Flask) -> None:
+    folder = app.config["UPLOAD_FOLDER"]
+    names = [".htaccess", ".part", ".notes.part", f".{uuid.uuid4()}", f"{uuid.uuid4()}.part"]
+    for name in names:
+        (folder / name).write_bytes(b"mine")
+        age(folder / name)
+    create_app({"UPLOAD_FOLDER": folder})
+    assert {path.name for path in stored(app)} == set(names)
+
+
+def test_eight_processes_that_start_at_once_may_remove_the_same_parts(app: Flask) -> None:
+    folder = app.config["UPLOAD_FOLDER"]
+    for _ in range(200):
+        part = folder / f".{uuid.uuid4()}.part"
+        part.write_bytes(b"half")
+        age(part)
+    start = threading.Barrier(8)
+
+    def one_process(_: int) -> None:
+        start.wait()
+        uploads.remove_parts(folder)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one_process, range(8)))
+    assert stored(app) == []
+
+
+def test_a_part_that_cannot_be_removed_stops_no_start(app: Flask) -> None:
+    folder = app.config["UPLOAD_FOLDER"]
+    part = folder / f".{uuid.uuid4()}.part"
+    part.mkdir()
+    age(part)
+    create_app({"UPLOAD_FOLDER": folder})
+    assert stored(app) == [part]
 
 
 # Serving
