@@ -1,0 +1,200 @@
+"""Chapter 06's page in three browser engines: the same story in each."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
+
+import browsers
+import pytest
+from browsers import Engine
+
+from desk import Desk
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.skipif(
+        os.environ.get("FULL") != "1",
+        reason="Firefox and WebKit are for FULL=1; test_desk.py has Chromium",
+    ),
+]
+LOGIN = "document.querySelector('#login').dataset.state"
+GREETING = "document.querySelector('#greeting').textContent"
+CONNECTION = "document.querySelector('#connection').textContent"
+MESSAGES = "document.querySelector('#messages').innerText"
+NAMES = "[...document.querySelectorAll('#list li')].map(item => item.innerText.trim())"
+ADA, OMAR = "Hello, Ada Lovelace", "Hello, عمر الخيام"
+STATUS = "fetch('/j/me').then(response => response.status)"
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """Wait for something to become true; return it."""
+    end = time.monotonic() + 60  # a page waits up to 30 s before it asks again
+    while not (result := true()):
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.1)
+    return result
+
+
+class Client:
+    """An account of the desk without a browser."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.opener = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
+
+    def ask(self, path: str, data: Any = None, **headers: str) -> Any:
+        """Ask with GET, or with POST if there are *data*; return the JSON of the response."""
+        body = None if data is None else json.dumps(data).encode()
+        request = Request(self.url + path, body, {"Content-Type": "application/json"} | headers)
+        with self.opener.open(request, timeout=20) as response:
+            return json.load(response)
+
+    def scan(self, url: str, account: str) -> None:
+        """Confirm a login as a phone does that has read the link in the code."""
+        self.opener.open(url, timeout=20).close()
+        form = urlencode({"account": account, "action": "confirm"}).encode()
+        self.opener.open(url, form, timeout=20).close()
+
+    def log_in(self, account: str) -> None:
+        code = self.ask("/j/login/qr", {})
+        self.scan(code["scan_url"], account)
+        self.ask("/j/login", {"key": code.get("key")})
+
+    def write(self, to: str, text: str) -> None:
+        self.ask("/j/messages", {"recipients": [to], "text": text, "attachment": None})
+
+    def read(self) -> list[str]:
+        """Return the texts of all messages that this account has sent or received."""
+        return [message["text"] for message in self.ask("/j/messages")["messages"]]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with Desk(tmp_path_factory.mktemp("browsers") / "06", WEB_CONCURRENCY="2") as desk:
+        yield desk
+
+
+@pytest.fixture(params=["chromium", "firefox", "webkit"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "chromium":
+        chromium = browsers.Chromium(request.getfixturevalue("browser"))
+        yield chromium
+        chromium.page.close()
+    else:
+        with getattr(browsers, request.param)(tmp_path) as engine:
+            yield engine
+
+
+@contextmanager
+def proxy_without_server(port: int) -> Iterator[list[str]]:
+    """Refuse what is asked on *port*, as a proxy does whose server is down; yield all paths."""
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(502)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Proxy) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def log_in(engine: Engine, desk: Desk, account: str, greeting: str) -> None:
+    until(lambda: engine.evaluate(LOGIN) == "pending")
+    until(lambda: engine.evaluate("document.querySelector('#qr').naturalWidth"))
+    Client(desk.url).scan(engine.evaluate("document.querySelector('#scan').href"), account)
+    until(lambda: engine.evaluate(GREETING) == greeting)
+    until(lambda: engine.evaluate(NAMES))
+
+
+def hears(engine: Engine, text: str) -> None:
+    until(lambda: text in engine.evaluate(MESSAGES))
+
+
+def write(engine: Engine, text: str) -> None:
+    """Write to lin, with the mouse and the keyboard."""
+    number = [name.endswith("林徽因") for name in engine.evaluate(NAMES)].index(True) + 1
+    box = f"#list li:nth-child({number}) input"
+    if not engine.evaluate(f"document.querySelector('{box}').checked"):
+        engine.click(box)
+    engine.type("#text", text)
+    engine.click("#compose button.primary")
+
+
+def test_an_error_that_the_page_does_not_catch_is_heard(engine: Engine, desk: Desk) -> None:
+    engine.open(desk.url)
+    assert engine.faults() == []
+    engine.evaluate("void setTimeout(() => { throw new Error('thrown') })")
+    until(lambda: [fault for fault in engine.faults() if "thrown" in fault])
+    engine.evaluate("void Promise.reject(new Error('rejected'))")
+    until(lambda: [fault for fault in engine.faults() if "rejected" in fault])
+
+
+def test_the_page_goes_through_login_events_an_outage_and_logout(
+    engine: Engine, desk: Desk
+) -> None:
+    lin = Client(desk.url)
+    lin.log_in("lin")
+    engine.open(desk.url)
+    log_in(engine, desk, "ada", ADA)
+
+    lin.write("ada", "from the phone")
+    hears(engine, "from the phone")
+    write(engine, "from the page 你好")
+    until(lambda: "from the page 你好" in lin.read())
+
+    assert engine.faults() == []
+    engine.open(desk.url)  # again
+    until(lambda: engine.evaluate(NAMES))
+    lin.write("ada", "after the reload")
+    hears(engine, "after the reload")
+
+    desk.stop()
+    until(lambda: engine.evaluate(CONNECTION))
+    with proxy_without_server(desk.port) as asked:
+        until(lambda: {"/j/me", "/stream"} <= set(asked))
+        time.sleep(3)
+        assert len(asked) < 20, asked  # a page that doesn't wait asks thousands of times
+        assert engine.evaluate(CONNECTION)
+    desk.start()
+    until(lambda: not engine.evaluate(CONNECTION))
+    assert engine.evaluate(GREETING) == ADA
+    lin.write("ada", "after the outage")
+    hears(engine, "after the outage")
+    write(engine, "from the page again")
+    until(lambda: "from the page again" in lin.read())
+
+    cookie = f"desk={engine.cookies()['desk']}"
+    thief = Client(desk.url)
+    assert thief.ask("/j/me", Cookie=cookie)["user"]["id"] == "ada"
+    engine.click("#logout")
+    until(lambda: engine.evaluate(LOGIN) == "out")
+    assert engine.evaluate(STATUS) == 401
+    with pytest.raises(HTTPError, match="401"):
+        thief.ask("/j/me", Cookie=cookie)
+
+    engine.click("#new-code")
+    log_in(engine, desk, "omar", OMAR)
+    lin.write("omar", "to another account")
+    hears(engine, "to another account")
+    assert "after the outage" not in engine.evaluate(MESSAGES)
+    assert engine.faults() == []
