@@ -37,7 +37,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     @app.get("/")
     def index() -> str:
-        ext.browser_id()  # gives the browser its cookie, before it asks for several things at once
         return render_template("index.html")
 
     return app

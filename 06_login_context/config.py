@@ -22,42 +22,73 @@ connection: Any = Connection  # kombu has no types
 DEFAULTS = {
     "BOT_CLASS": "wx.DemoBot",
     "LOGIN_TTL": 120,  # seconds
+    "CODES_PER_MINUTE": 60,  # that one address may ask for
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "PUBLIC_URL": None,
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
-    "API_PREFIXES": ["/j", "/uploads"],
-    "SESSION_COOKIE_NAME": "desk",  # cookies do not tell the ports of a host apart
+    "API_PREFIXES": ["/j", "/uploads", "/stream"],
+    "SESSION_COOKIE_NAME": "desk",  # a browser sends its cookies to every port of a host
     "SESSION_COOKIE_SAMESITE": "Lax",
-    # Else an answer that was under way during the login brings the old cookie back.
+    # Otherwise a response that was under way during the login brings the old cookie back.
     "SESSION_REFRESH_EACH_REQUEST": False,
     **sse.DEFAULTS,
 }
 
 
-def whole(value: object) -> bool:
+def is_number(value: object) -> bool:
     return type(value) is int and value > 0
 
 
-NEEDED: dict[str, tuple[Callable[[Any], object], str]] = {
-    "BOT_CLASS": (lambda path: import_string(path).accounts, "the import path of a Bot"),
-    "LOGIN_TTL": (whole, "a number of seconds"),
-    "VISIBILITY_TIMEOUT": (whole, "a number of seconds"),
-    **dict.fromkeys(sse.DEFAULTS, (whole, "a whole number")),
-    "PUBLIC_URL": (lambda url: url is None or re.match(r"https?://[\w.\[]", url), "an address"),
-    "PERMANENT_SESSION_LIFETIME": (
-        lambda t: whole(t) or timedelta(seconds=1) <= t,
-        "a number of seconds",
-    ),
-    "SESSION_COOKIE_SAMESITE": (("Lax", "Strict").count, "Lax or Strict"),
-    "PROXIES": (lambda n: n == 0 or whole(n), "a number"),
-    "REDIS_URL": (ConnectionPool.from_url, "the address of a Redis server"),
-    "CELERY_BROKER_URL": (
-        lambda url: "://" in url and connection(url).transport,
-        "the address of a broker",
-    ),
-    "SECRET_KEY": (lambda key: isinstance(key, (str, bytes)) and len(key) > 15, "a long text"),
-}
+def is_number_or_0(value: object) -> bool:
+    return value == 0 or is_number(value)
 
+
+def is_bot(path: str) -> bool:
+    return bool(import_string(path).accounts)
+
+
+def is_address(url: str | None) -> bool:
+    return url is None or bool(re.match(r"https?://[\w.\[]", url))
+
+
+def is_lifetime(value: Any) -> bool:
+    return is_number(value) or value >= timedelta(seconds=1)
+
+
+def is_same_site(value: object) -> bool:
+    return value in ("Lax", "Strict")
+
+
+def is_redis(url: str) -> bool:
+    return bool(ConnectionPool.from_url(url))
+
+
+def is_broker(url: str) -> bool:
+    return "://" in url and bool(connection(url).transport)
+
+
+def is_secret(key: object) -> bool:
+    return isinstance(key, (str, bytes)) and len(key) >= 16
+
+
+# What is called with a setting's value; False or an exception refuses it.
+NEEDED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "BOT_CLASS": (is_bot, "the import path of a Bot"),
+    "LOGIN_TTL": (is_number, "a number of seconds"),
+    "CODES_PER_MINUTE": (is_number, "a whole number"),
+    "VISIBILITY_TIMEOUT": (is_number, "a number of seconds"),
+    "SSE_MAX_STREAMS": (is_number, "a whole number"),
+    "SSE_QUEUE": (is_number, "a whole number"),
+    "SSE_HEARTBEAT": (is_number, "a number of seconds"),
+    "SSE_HISTORY": (is_number, "a whole number"),
+    "PUBLIC_URL": (is_address, "an address"),
+    "PROXIES": (is_number_or_0, "a number"),
+    "PERMANENT_SESSION_LIFETIME": (is_lifetime, "a number of seconds"),
+    "SESSION_COOKIE_SAMESITE": (is_same_site, "Lax or Strict"),
+    "REDIS_URL": (is_redis, "the address of a Redis server"),
+    "CELERY_BROKER_URL": (is_broker, "the address of a broker"),
+    "SECRET_KEY": (is_secret, "a long text"),
+}
 
 SECRET = ("SECRET_KEY", "REDIS_URL", "CELERY_BROKER_URL")  # or what holds a password
 
@@ -77,9 +108,10 @@ def secret_key(folder: Path) -> str:
 
 def broker_url(redis_url: str) -> str:
     """Return what Celery calls this Redis server: ``redis+socket:`` for ``unix:``."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
     path, _, db = redis_url.removeprefix("unix://").partition("?db=")
-    ours = redis_url.startswith("unix://")
-    return f"redis+socket://{path}?virtual_host={db or 0}" if ours else redis_url
+    return f"redis+socket://{path}?virtual_host={db or 0}"
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:

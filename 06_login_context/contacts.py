@@ -1,6 +1,7 @@
 """Contacts and messages of the account that is logged in."""
 
 import json
+import math
 import re
 import secrets
 import unicodedata
@@ -11,19 +12,20 @@ from flask import Blueprint, Flask, current_app, request, session, url_for
 
 from context import current_bot
 from exceptions import ParameterException, Success
-from ext import redis, sse
-from tasks import retrieve_data
+from ext import json_object, now, redis, sse
+from tasks import start_fetch
 from wx import Contact, bot_class
 
 bp = Blueprint("contacts", __name__, url_prefix="/j")
 
 LIMITS = {"page": 10**6, "per_page": 100, "q": 100, "recipients": 50, "text": 2000}
 KEPT = 50  # messages of an account
+REPEATABLE = 24 * 60 * 60  # seconds in which a message that is sent again is known
 
 
 def load() -> dict[str, list[Contact]] | None:
     """Return what the task has fetched; None before it is done."""
-    data = redis.get(f"contacts:{session['login']}")
+    data = redis.hget(f"login:{session['login']}", "contacts")
     return json.loads(data) if data else None
 
 
@@ -45,18 +47,24 @@ def list_contacts(kind: str) -> Success:
     page, per_page, q = number("page", 1), number("per_page", 50), request.args.get("q", "")
     if len(q) > LIMITS["q"]:
         raise ParameterException({"q": [f"At most {LIMITS['q']} characters are searched for."]})
+
     data = load()
-    found = [c for c in (data or {}).get(kind, []) if fold(q) in fold(c["name"])]
-    shown = found[(page - 1) * per_page : page * per_page]
-    answer = {kind: shown, "page": page, "pages": -(-len(found) // per_page)}
-    answer |= {"total": len(found), "ready": data is not None}
+    contacts = data[kind] if data else []
+    found = [contact for contact in contacts if fold(q) in fold(contact["name"])]
+    answer = {
+        kind: found[(page - 1) * per_page : page * per_page],
+        "page": page,
+        "pages": math.ceil(len(found) / per_page),
+        "total": len(found),
+        "ready": data is not None,
+    }
     return Success(data=answer)
 
 
 @bp.post("/contacts")
 def fetch() -> Success:
-    """Have the contacts fetched anew: 202."""
-    retrieve_data.delay(session["login"])
+    """Have the contacts fetched anew, unless that is under way: 202."""
+    start_fetch(session["login"])
     return Success(code=202)
 
 
@@ -68,54 +76,75 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
         wrong["recipients"] = [f"A list of 1 to {LIMITS['recipients']} ids is needed."]
     elif not all(isinstance(id, str) and id in names for id in to):
         wrong["recipients"] = ["Not all of these ids are contacts."]
-    if not isinstance(text, str) or not (file is None) <= len(text) <= LIMITS["text"]:
+
+    shortest = 1 if file is None else 0  # an attachment needs no text
+    if not isinstance(text, str) or not shortest <= len(text) <= LIMITS["text"]:
         wrong["text"] = [f"A text of 1 to {LIMITS['text']} characters is needed."]
     elif re.search("[\0\ud800-\udfff]", text):  # half an emoji has no UTF-8
         wrong["text"] = ["It has characters that are not allowed."]
+
     if file is not None:
         stored = isinstance(file, str) and re.fullmatch("[0-9a-f]{64}[.][a-z0-9]+", file)
         if not stored or not (current_app.config["UPLOAD_FOLDER"] / file).is_file():
             wrong["attachment"] = ["The filename that POST /uploads answered with is needed."]
+
+    id = data.get("id", secrets.token_hex(8))
+    if not isinstance(id, str) or not re.fullmatch("[A-Za-z0-9_-]{16,64}", id):
+        wrong["id"] = ["16 to 64 letters, digits, - or _ are needed."]
     if wrong:
         raise ParameterException(wrong)
 
 
 @bp.post("/messages")
 def send() -> Success:
-    """Send ``text`` and perhaps ``attachment`` to ``recipients``: 201, or 1000 with the faults."""
-    try:
-        data = request.get_json(silent=True)
-    except RecursionError:  # a thousand brackets
-        data = None
-    if not isinstance(data, dict):
-        raise ParameterException({"body": ["A JSON object is needed."]})
-    names = {c["id"]: c["name"] for kind in (load() or {}).values() for c in kind}
+    """Send ``text`` and perhaps ``attachment`` to ``recipients``: 201, or 1000 with the faults.
+
+    A client that got no response repeats the request with the same ``id``: it is sent once.
+    """
+    data = json_object()
+    contacts = load() or {}
+    names = {contact["id"]: contact["name"] for kind in contacts.values() for contact in kind}
     check(data, names)
     to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
-    current_bot.send(to, text, file)
     message = {
-        "id": secrets.token_hex(8),
+        "id": data.get("id") or secrets.token_hex(8),
         "from": current_bot.self["name"],
         "to": [names[id] for id in to],
         "text": text,
         "attachment": url_for("uploaded_file", filename=file) if file else None,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "at": datetime.fromtimestamp(now(), UTC).isoformat(timespec="milliseconds"),
         "mine": True,
     }
-    deliver(message, current_bot.self["id"], to)
-    return Success(code=201, data={"message": message})
+    current_bot.send(message["id"], to, text, file)
+    return Success(code=201, data={"message": deliver(message, current_bot.self["id"], to)})
 
 
-def deliver(message: dict[str, Any], sender: str, to: list[str]) -> None:
-    """Keep *message* for those who are accounts of this desk, and show it on their pages."""
+def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, Any]:
+    """Keep *message* for those who are accounts of this desk, and show it on their pages.
+
+    Return the message; if one with its id has been delivered before, that one.
+    """
+    sent = f"sent:{sender}:{message['id']}"
     accounts = {account["id"] for account in bot_class().accounts()}
-    copies = {id: message | {"mine": id == sender} for id in (sender, *to) if id in accounts}
-    with redis.pipeline() as pipe:
-        for id, copy in copies.items():
-            pipe.lpush(f"messages:{id}", json.dumps(copy)).ltrim(f"messages:{id}", 0, KEPT - 1)
-        pipe.execute()
-    for id, copy in copies.items():
-        sse.publish(copy, channel=f"account:{id}")
+
+    def keep(pipe: Any) -> dict[str, Any]:
+        # WATCHed by redis.transaction: of two requests with the same id, only one gets to EXEC.
+        before = pipe.get(sent)
+        pipe.multi()
+        if before:
+            known: dict[str, Any] = json.loads(before)
+            return known
+
+        pipe.set(sent, json.dumps(message), ex=REPEATABLE)
+        for id in accounts & {sender, *to}:
+            copy = message | {"mine": id == sender}
+            pipe.lpush(f"messages:{id}", json.dumps(copy))
+            pipe.ltrim(f"messages:{id}", 0, KEPT - 1)
+            sse.publish(copy, f"account:{id}", redis=pipe)
+        return message
+
+    kept: dict[str, Any] = redis.transaction(keep, sent, value_from_callable=True)
+    return kept
 
 
 @bp.get("/messages")

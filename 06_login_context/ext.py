@@ -4,46 +4,58 @@ Settings: ``REDIS_URL``, ``CELERY_BROKER_URL``, ``VISIBILITY_TIMEOUT`` (seconds 
 a worker that was killed is given to another).
 """
 
-import secrets
+import errno
 from typing import Any
 
 from celery import Celery, Task  # type: ignore[import-untyped]
-from flask import Flask, current_app, session
+from flask import Flask, current_app, request, session
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from kombu.exceptions import OperationalError
 from redis import BlockingConnectionPool, Redis, RedisError, UnixDomainSocketConnection
 from werkzeug.local import LocalProxy
 
-from errors import ServiceUnavailable
+from errors import HttpError, NotLoggedIn, ServiceUnavailable
+from exceptions import ParameterException
 from sse import SSE
 
 # redis-py 8.1 reads these when a connect times out, and raises AttributeError without them.
 for missing in ("host", "port"):
     setattr(UnixDomainSocketConnection, missing, None)
 
-
-def browser_id() -> str:
-    """Return what this browser is called until its next login or logout."""
-    name: str = session.setdefault("browser", secrets.token_hex(16))
-    return name
-
-
-def channels() -> list[str]:
-    """Return what this browser listens to; sse.publish without a channel goes to the first."""
-    names = [f"browser:{browser_id()}"]
-    if login := session.get("login"):
-        account = redis.hget(f"login:{login}", "account")
-        names += [f"login:{login}", f"account:{account}"] if account else []
-    return names
-
-
 redis: Any = LocalProxy(lambda: current_app.extensions["redis"])
 sse: Any = LocalProxy(lambda: current_app.extensions["sse"])
 
 
-def unavailable(error: Exception) -> ServiceUnavailable:
-    """Answer for Redis or the broker; whoever waits tries again."""
-    current_app.logger.error("%s: %s", type(error).__name__, error)
-    return ServiceUnavailable(headers={"Retry-After": "2"})
+def now(client: Any = redis) -> float:
+    """Return the time in seconds since 1970, by the one clock that all machines share: Redis's."""
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1_000_000)
+
+
+def json_object() -> dict[str, Any]:
+    """Return the JSON object that the request sends, or raise ParameterException."""
+    try:
+        data = request.get_json(silent=True)
+    except RecursionError:  # a thousand brackets
+        data = None
+    if not isinstance(data, dict):
+        raise ParameterException({"body": ["A JSON object is needed."]})
+    return data
+
+
+def channels() -> list[str]:
+    """Return what the login of this request may hear; raises NotLoggedIn if there is none."""
+    if "account" not in session:
+        raise NotLoggedIn()
+    return [f"login:{session['login']}", f"account:{session['account']}"]
+
+
+def seconds_left() -> float:
+    """Return how long the login of this request lasts; raises NotLoggedIn if it has ended."""
+    left = redis.pttl(f"login:{session['login']}")
+    if left <= 0:
+        raise NotLoggedIn()
+    return float(left / 1000)
 
 
 def make_redis(url: str) -> Redis:
@@ -68,7 +80,7 @@ def make_celery(app: Flask) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "visibility_timeout": app.config["VISIBILITY_TIMEOUT"],
-            # Else kombu looks every 100 s which tasks are due again.
+            # Otherwise kombu looks only every 100 s which tasks are due again.
             "unacked_restore_interval": min(10, app.config["VISIBILITY_TIMEOUT"]),
             "unacked_restore_throttle": 1,
             "socket_timeout": 0.5,
@@ -87,11 +99,34 @@ def make_celery(app: Flask) -> Celery:
     return celery
 
 
+def unavailable(error: Exception) -> ServiceUnavailable:
+    """Respond to a failure of Redis or the broker: 503, and when to try again."""
+    # redis-py quotes the command of a pipeline that failed, and with it codes that are still open.
+    reason = str(error).rpartition(" caused error: ")[2]
+    current_app.logger.error("%s: %s", type(error).__name__, reason)
+    return ServiceUnavailable(headers={"Retry-After": "2"})
+
+
+def no_room(error: OSError) -> HttpError:
+    """Respond to a full disk with 507; raises every other *error* again."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    current_app.logger.error("%s", error)
+    return HttpError("There is no room for this file.", code=507)
+
+
+def bad_chunks(error: ParseException) -> HttpError:
+    """Respond to a chunked body that gunicorn can't read, which it notices while a view reads."""
+    return HttpError("The body of this request is broken.", code=400)
+
+
 def init_app(app: Flask) -> None:
-    """Bind the extensions to *app*; Redis or broker away is 503 and code 1009."""
+    """Bind the extensions to *app*, and respond to their failures in the API's format."""
     app.extensions["redis"] = make_redis(app.config["REDIS_URL"])
     app.extensions["celery"] = make_celery(app)
     app.extensions["sse"] = SSE()
-    app.extensions["sse"].init_app(app, app.extensions["redis"], channels)
+    app.extensions["sse"].init_app(app, app.extensions["redis"], channels, seconds_left)
     app.register_error_handler(RedisError, unavailable)
     app.register_error_handler(OperationalError, unavailable)
+    app.register_error_handler(OSError, no_room)
+    app.register_error_handler(ParseException, bad_chunks)

@@ -28,10 +28,15 @@ def check_origin() -> None:
 
 
 def check_login() -> None:
-    """Ask for a login (1008): all of the API except login itself, and uploads."""
-    path = request.path
-    ours = path.startswith("/j/") and path != "/j/login" and not path.startswith("/j/login/")
-    if request.method != "OPTIONS" and (ours or path == "/uploads"):
+    """Ask for a login (1008): all of the API except login itself, and uploads.
+
+    The stream asks for itself, because it also has to know when the login ends.
+    """
+    if request.method == "OPTIONS":
+        return
+    is_login = f"{request.path}/".startswith("/j/login/")
+    is_api = request.path.startswith("/j/")
+    if (is_api and not is_login) or request.path == "/uploads":
         _ = current_bot.self  # finds it, or raises
 
 

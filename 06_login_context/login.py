@@ -1,16 +1,17 @@
-"""Login by QR code: the browser shows it, a phone confirms it, the browser takes it up.
+"""Login by QR code: a page shows it, a phone confirms it, the page claims the login.
 
-Settings: ``LOGIN_TTL`` (seconds that a code is good for), ``PUBLIC_URL`` (what the phone's address
-starts with, default: this host), ``PERMANENT_SESSION_LIFETIME`` (of a login). All state is in
-Redis: ``scan:<token>``, ``pending:<browser>`` (its newest token), ``login:<login id>``.
+Settings: ``LOGIN_TTL`` (seconds that a code is good for), ``CODES_PER_MINUTE`` (for one address),
+``PUBLIC_URL`` (what the phone's address starts with, default: this host),
+``PERMANENT_SESSION_LIFETIME`` (of a login). All state is in Redis: ``scan:<token>`` is a code,
+``login:<login id>`` a login, and Redis' clock says when they end.
 """
 
 import contextlib
+import hashlib
 import io
+import json
 import secrets
 import socket
-import time
-from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import segno
 from flask import (
     Blueprint,
     Flask,
+    Request,
     Response,
     current_app,
     render_template,
@@ -25,13 +27,16 @@ from flask import (
     session,
     url_for,
 )
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import BadSignature
 from redis import RedisError
+from werkzeug.exceptions import TooManyRequests
 
 from context import bot_context, current_bot
 from errors import IllegalState, NotFound, NotLoggedIn
-from exceptions import Success
-from ext import browser_id, redis, sse
-from tasks import retrieve_data
+from exceptions import ParameterException, Success
+from ext import json_object, now, redis, sse
+from tasks import start_fetch
 from wx import Bot, bot_class, get_bot
 
 bp = Blueprint("login", __name__, url_prefix="/j")
@@ -39,6 +44,22 @@ phone = Blueprint("phone", __name__, url_prefix="/scan")
 
 OPEN = ("pending", "scanned")  # the others are confirmed, cancelled, expired
 KEEP = 10  # times LOGIN_TTL: a confirmation outlives its code, so that an outage does not lose it
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Cookies without an age: Redis says when a login ends.
+
+    Flask refuses a cookie from the future, and that is what a cookie is to every machine whose
+    clock is a second behind the one that made it.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
+        serializer = self.get_signing_serializer(app)
+        cookie = request.cookies.get(self.get_cookie_name(app), "")
+        try:
+            return self.session_class(serializer.loads(cookie))  # type: ignore[union-attr]
+        except BadSignature:
+            return self.session_class()
 
 
 def open_bot(login_id: str | None) -> Bot:
@@ -56,37 +77,49 @@ def get_logged_in_user(bot: Bot) -> dict[str, str]:
     return {"id": bot.self["id"], "name": bot.self["name"], "account": bot.self["id"]}
 
 
-def move(token: str, to: str, **fields: str) -> tuple[dict[str, str], bool]:
-    """Bring an open code to the state *to* and tell its browser, or to expired if it is too late.
+def token_for(key: str) -> str:
+    """Return the code that belongs to a page's secret: the QR code shows it, but not the secret."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
-    Return the code as it stands now ({}: no such code), and whether this call has moved it: of
-    two phones at once, one has.
+
+def read_code(token: str, client: Any = redis) -> dict[str, str]:
+    """Return a code as it is now; {} if there is no such code."""
+    code: dict[str, str] = client.hgetall(f"scan:{token}")
+    if code.get("state") in OPEN and float(code["until"]) <= now(client):
+        code["state"] = "expired"
+    return code
+
+
+def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, str], bool]:
+    """Bring an open code to *state*.
+
+    Return the code as it is then ({}: there is no such code), and whether this call has changed
+    it: of two phones at once, only one does.
     """
 
-    def step(pipe: Any) -> tuple[dict[str, str], bool]:
-        scan = pipe.hgetall(f"scan:{token}")
-        pipe.multi()  # from here on, all or, if somebody was faster, once more from the start
-        late = float(scan.get("until", 0)) <= time.time()
-        new = {"state": "expired"} if late else {"state": to, **fields}
-        if scan.get("state") not in OPEN or scan["state"] == new["state"]:
-            return scan, False
+    def change(pipe: Any) -> tuple[dict[str, str], bool]:
+        # redis.transaction WATCHes the code: if another process changes it between this line and
+        # EXEC, nothing below happens, and the function is called once more.
+        code = read_code(token, pipe)
+        pipe.multi()
+        if code.get("state") not in OPEN or code["state"] == state:
+            return code, False
+
+        new = {"state": state, **fields}
         pipe.hset(f"scan:{token}", mapping=new)
-        if login := new.get("login"):  # it goes again if nobody takes it up
-            pipe.hset(f"login:{login}", "account", new["account"])
-            pipe.expire(f"login:{login}", KEEP * current_app.config["LOGIN_TTL"])
-        return scan | new, True
+        if state == "confirmed":
+            create_login(pipe, fields["login"], fields["account"])
+        return code | new, True
 
-    scan, moved = redis.transaction(step, f"scan:{token}", value_from_callable=True)
-    if moved:
-        event = {"type": scan["state"], "uuid": token}
-        sse.publish(event, type="login", channel=f"browser:{scan['browser']}")
-    return scan, moved
+    key = f"scan:{token}"
+    code, changed = redis.transaction(change, key, value_from_callable=True)
+    return code, changed
 
 
-def expire(app: Flask, token: str) -> None:
-    """Tell the browser that nobody came."""
-    with app.app_context(), contextlib.suppress(RedisError):  # the page counts for itself, too
-        move(token, "expired")
+def create_login(pipe: Any, login_id: str, account: str) -> None:
+    """Queue the commands for a login that goes again if no page ever uses it."""
+    pipe.hset(f"login:{login_id}", "account", account)
+    pipe.expire(f"login:{login_id}", KEEP * current_app.config["LOGIN_TTL"])
 
 
 def scan_url(token: str) -> str:
@@ -103,61 +136,76 @@ def scan_url(token: str) -> str:
     return request.host_url.rstrip("/") + path
 
 
+def count_code() -> None:
+    """Count a code for this address; TooManyRequests beyond ``CODES_PER_MINUTE``."""
+    key = f"codes:{request.remote_addr}"
+    with redis.pipeline() as pipe:
+        pipe.set(key, 0, ex=60, nx=True)
+        pipe.incr(key)
+        pipe.ttl(key)
+        _, codes, seconds = pipe.execute()
+    if codes > current_app.config["CODES_PER_MINUTE"]:
+        raise TooManyRequests("Too many codes for one address.", retry_after=max(seconds, 1))
+
+
+def shown(token: str, code: dict[str, Any]) -> dict[str, Any]:
+    """Return what a page shows of a code; ``expires_in`` in seconds."""
+    return {
+        "uuid": token,
+        "state": code["state"],
+        "qr": url_for("login.picture", token=token),
+        "scan_url": scan_url(token),
+        "expires_in": max(0, round(float(code["until"]) - now())),
+    }
+
+
 @bp.post("/login/qr")
 def new_code() -> Success:
-    """Make a code for this browser: 201. The one before is void."""
-    ttl, token = current_app.config["LOGIN_TTL"], secrets.token_urlsafe(16)
-    browser = browser_id()
-    now, agent = time.time(), request.user_agent.string[:300]
-    scan = {"browser": browser, "state": "pending", "since": now, "until": now + ttl}
-    scan |= {"address": request.remote_addr or "", "agent": agent}
+    """Make a code: 201. Its ``key`` claims the login, so it's a secret of the page that asked."""
+    count_code()
+    key = secrets.token_urlsafe(32)
+    token = token_for(key)
+    since, ttl = now(), current_app.config["LOGIN_TTL"]
+    code = {
+        "state": "pending",
+        "since": since,
+        "until": since + ttl,
+        "address": request.remote_addr or "",
+        "agent": request.user_agent.string[:300],
+    }
     with redis.pipeline() as pipe:
-        pipe.hset(f"scan:{token}", mapping=scan).expire(f"scan:{token}", KEEP * ttl)
-        pipe.set(f"pending:{browser}", token, ex=KEEP * ttl, get=True)
-        before = pipe.execute()[-1]
-    if before:
-        move(before, "expired")
-    timer = Timer(ttl, expire, (current_app._get_current_object(), token))  # type: ignore[attr-defined]
-    timer.daemon = True
-    timer.start()
-    return Success(code=201, data=shown(token, scan))
+        pipe.hset(f"scan:{token}", mapping=code)
+        pipe.expire(f"scan:{token}", KEEP * ttl)
+        pipe.execute()
+    return Success(code=201, data={"key": key, **shown(token, code)})
 
 
-@bp.get("/login/qr")
-def newest_code() -> Success:
-    """Return this browser's newest code as it stands now, for a page that is loaded again."""
-    token = redis.get(f"pending:{session.get('browser')}")
-    scan = redis.hgetall(f"scan:{token}")
-    if not scan:
+@bp.get("/login/qr/<token>")
+def code_state(token: str) -> Success:
+    """Return a code as it is now. The page asks once a second: a visitor gets no stream."""
+    code = read_code(token)
+    if not code:
         raise NotFound()
-    return Success(data=shown(token, scan))
-
-
-def shown(token: str, scan: dict[str, Any]) -> dict[str, Any]:
-    """Return what a page shows of a code; ``expires_in`` in seconds."""
-    left = max(0, round(float(scan["until"]) - time.time()))
-    qr, url = url_for("login.picture", token=token), scan_url(token)
-    answer = {"uuid": token, "qr": qr, "scan_url": url, "expires_in": left}
-    return answer | {"state": scan["state"]}
+    return Success(data=shown(token, code))
 
 
 @bp.get("/login/qr/<token>.svg")
 def picture(token: str) -> Response:
-    """Draw the code, for the browser that asked for it; else it is not found."""
-    if redis.hget(f"scan:{token}", "browser") != session.get("browser", ""):
+    """Draw a code as SVG."""
+    if not redis.exists(f"scan:{token}"):
         raise NotFound()
     svg = io.BytesIO()
     segno.make(scan_url(token), error="m").save(svg, kind="svg", scale=6, light="white")
     return Response(svg.getvalue(), mimetype="image/svg+xml")
 
 
-def page(scan: dict[str, str], done: bool = False, status: int = 200) -> tuple[str, int]:
+def page(code: dict[str, str], done: bool = False, status: int = 200) -> tuple[str, int]:
     """Return what the phone sees: the question, what it has *done*, or why there is none."""
-    if not done and scan.get("state") not in OPEN:
-        status = 410 if scan else 404
-    waited = time.time() - float(scan.get("since", 0))
+    if not done and code.get("state") not in OPEN:
+        status = 410 if code else 404
+    waited = now() - float(code.get("since", 0))
     accounts = bot_class().accounts()
-    html = render_template("scan.html", scan=scan, done=done, waited=waited, accounts=accounts)
+    html = render_template("scan.html", scan=code, done=done, waited=waited, accounts=accounts)
     return html, status
 
 
@@ -165,57 +213,75 @@ def page(scan: dict[str, str], done: bool = False, status: int = 200) -> tuple[s
 def ask(token: str) -> tuple[str, int]:
     """Show who asks; 404 or 410 if nobody does (any more)."""
     if request.method == "HEAD":  # a messenger's preview of the link, so nobody has scanned it
-        return page(redis.hgetall(f"scan:{token}"))
-    return page(move(token, "scanned")[0])
+        return page(read_code(token))
+    code, _ = change_state(token, "scanned")
+    return page(code)
 
 
 @phone.post("/<token>")
 def answer(token: str) -> tuple[str, int]:
     """Take ``account`` and ``action`` (confirm, cancel), once; 400 if there is no such choice."""
-    action, account = request.form.get("action"), request.form.get("account")
+    action, account = request.form.get("action"), request.form.get("account", "")
     if action == "cancel":
-        return page(*move(token, "cancelled"))
+        code, done = change_state(token, "cancelled")
+        return page(code, done)
     if action != "confirm" or account not in [a["id"] for a in bot_class().accounts()]:
-        return page(move(token, "scanned")[0], status=400)
-    return page(*move(token, "confirmed", login=secrets.token_hex(16), account=account))
+        code, _ = change_state(token, "scanned")
+        return page(code, status=400)
+    login_id = secrets.token_hex(16)
+    code, done = change_state(token, "confirmed", login=login_id, account=account)
+    return page(code, done)
 
 
 @phone.errorhandler(RedisError)
 def sorry(error: RedisError) -> tuple[str, int, dict[str, str]]:
     """A person reads this, so it is no JSON."""
-    return page({"state": "unavailable"}, done=True)[0], 503, {"Retry-After": "2"}
+    html = render_template("scan.html", scan={"state": "unavailable"}, done=True)
+    return html, 503, {"Retry-After": "2"}
+
+
+def key_of_request() -> str:
+    key = json_object().get("key")
+    if not isinstance(key, str):
+        raise ParameterException({"key": ["The key of a code is needed."]})
+    return key
 
 
 @bp.post("/login")
 def login() -> Success:
-    """Take up this browser's confirmed code, or 1004; after a 503 it is still there to be taken."""
-    browser = session.get("browser")
-    token = redis.get(f"pending:{browser}")
+    """Claim the login of a confirmed code with its ``key``; 1004 if there is none.
+
+    A page that got no response repeats the request and gets the same login.
+    """
+    token = token_for(key_of_request())
     login_id = redis.hget(f"scan:{token}", "login")
     try:
         with bot_context(login_id):
             user = get_logged_in_user(current_bot)
     except NotLoggedIn:
         raise IllegalState("Confirm the code on a phone first.") from None
-    retrieve_data.delay(login_id)
-    sse.publish({"type": "logged_in", "user": user}, type="login")
+    start_fetch(login_id)
     with redis.pipeline() as pipe:  # last: whatever failed before can be tried again
-        for key in (f"login:{login_id}", f"contacts:{login_id}"):
-            pipe.expire(key, current_app.permanent_session_lifetime)
-        if not pipe.delete(f"scan:{token}").execute()[-1]:
-            raise IllegalState("This code has been taken up.")
-    if "login" in session:
+        pipe.expire(f"login:{login_id}", current_app.permanent_session_lifetime)
+        pipe.expire(f"scan:{token}", current_app.config["LOGIN_TTL"])
+        event = {"type": "logged_in", "user": user}
+        sse.publish(event, f"account:{user['account']}", type="login", redis=pipe)
+        pipe.execute()
+    if session.get("login") not in (None, login_id):
         end(session["login"])
-    session.clear()  # the browser's id, too: who knew it hears nothing of this login
+    session.clear()
     session.permanent = True
-    session.update(browser=browser_id(), login=login_id)
+    session.update(login=login_id, account=user["account"])
     return Success(data={"user": user})
 
 
 def end(login_id: str) -> None:
     """End a login everywhere: its bots, its contacts, its streams."""
-    redis.delete(f"login:{login_id}", f"contacts:{login_id}")
-    sse.publish({"type": "logged_out"}, type="login", channel=f"login:{login_id}", last=True)
+    with redis.pipeline() as pipe:
+        pipe.delete(f"login:{login_id}", f"fetching:{login_id}")
+        event = {"type": "logged_out"}
+        sse.publish(event, f"login:{login_id}", type="login", last=True, redis=pipe)
+        pipe.execute()
 
 
 @bp.post("/logout")
@@ -227,12 +293,19 @@ def logout() -> Success:
 
 @bp.get("/me")
 def me() -> Success:
-    """Return whose login this is, and whether the contacts have been fetched."""
-    ready = redis.exists(f"contacts:{session['login']}") > 0
-    return Success(data={"user": get_logged_in_user(current_bot), "ready": ready})
+    """Return whose login this is, and how far the fetching of its contacts is (null: not under
+    way)."""
+    with redis.pipeline() as pipe:
+        pipe.hexists(f"login:{session['login']}", "contacts")
+        pipe.get(f"fetching:{session['login']}")
+        ready, fetching = pipe.execute()
+    user = get_logged_in_user(current_bot)
+    progress = json.loads(fetching) if fetching else None
+    return Success(data={"user": user, "ready": ready, "fetching": progress})
 
 
 def init_app(app: Flask) -> None:
-    """Add the views under /j and /scan."""
+    """Add the views under /j and /scan, and the sessions."""
+    app.session_interface = Sessions()
     app.register_blueprint(bp)
     app.register_blueprint(phone)

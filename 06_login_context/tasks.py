@@ -1,9 +1,14 @@
-"""Work that no request waits for. A worker that is killed half way leaves it to the next one."""
+"""Work that no request waits for. A worker that is killed half way leaves it to the next one.
+
+``fetching:<login id>`` in Redis says that a fetch is under way and how far it is. It expires if
+nothing is heard of the fetch any more, so that it can be asked for again.
+"""
 
 import json
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
+from flask import current_app
 from redis import RedisError
 
 from context import bot_context
@@ -14,17 +19,57 @@ from wx import Contact
 TRIES = 10  # deliveries of one task within ten minutes
 
 
-def swap_in(login_id: str, data: dict[str, list[Contact]]) -> bool:
-    """Replace the contacts of a login, all at once; False if it has ended."""
+def patience() -> int:
+    """Return for how many seconds a fetch that is silent counts as under way.
 
-    def step(pipe: Any) -> bool:
-        left = pipe.ttl(f"login:{login_id}")
-        pipe.multi()  # nothing happens if the login ends from here on
-        if left > 0:
-            pipe.set(f"contacts:{login_id}", json.dumps(data), ex=left)
-        return bool(left > 0)
+    Twice as long as it takes until the task of a worker that was killed goes to another.
+    """
+    return 2 * int(current_app.config["VISIBILITY_TIMEOUT"])
 
-    return bool(redis.transaction(step, f"login:{login_id}", value_from_callable=True))
+
+def start_fetch(login_id: str) -> None:
+    """Have the contacts of a login fetched, unless that is under way."""
+    key = f"fetching:{login_id}"
+    if not redis.set(key, "{}", nx=True, ex=patience()):
+        return
+    try:
+        retrieve_data.delay(login_id)
+    except Exception:
+        redis.delete(key)
+        raise
+
+
+def report(login_id: str, kind: str, done: int, total: int) -> bool:
+    """Tell the page how far the fetch is; False if the login has ended."""
+    progress = {"kind": kind, "done": done, "total": total}
+    with redis.pipeline() as pipe:
+        pipe.exists(f"login:{login_id}")
+        pipe.set(f"fetching:{login_id}", json.dumps(progress), ex=patience())
+        sse.publish(progress, f"login:{login_id}", type="progress", redis=pipe)
+        return bool(pipe.execute()[0])
+
+
+def fail(login_id: str) -> None:
+    """Tell the page that the fetch has failed; it offers to fetch again."""
+    with redis.pipeline() as pipe:
+        pipe.delete(f"fetching:{login_id}")
+        sse.publish({"type": "failed"}, f"login:{login_id}", type="contacts", redis=pipe)
+        pipe.execute()
+
+
+def swap_in(login_id: str, data: dict[str, list[Contact]]) -> None:
+    """Replace the contacts of a login, all at once; nothing happens if it has ended."""
+
+    def swap(pipe: Any) -> None:
+        # WATCHed by redis.transaction: if the login ends from here on, nothing below happens.
+        exists = pipe.exists(f"login:{login_id}")
+        pipe.multi()
+        pipe.delete(f"fetching:{login_id}", f"tries:{login_id}")
+        if exists:
+            pipe.hset(f"login:{login_id}", "contacts", json.dumps(data))
+            sse.publish({"type": "ready"}, f"login:{login_id}", type="contacts", redis=pipe)
+
+    redis.transaction(swap, f"login:{login_id}")
 
 
 @shared_task(autoretry_for=(OSError, RedisError), retry_backoff=True, max_retries=5)  # type: ignore[untyped-decorator]
@@ -33,29 +78,26 @@ def retrieve_data(login_id: str) -> None:
 
     A login that has ended is no error: there is nobody to fetch for.
     """
-    channel, tries = f"login:{login_id}", f"tries:{login_id}"
+    tries = f"tries:{login_id}"
     if redis.incr(tries) > TRIES:  # it may be what kills its workers
-        sse.publish({"type": "failed"}, type="contacts", channel=channel)
+        fail(login_id)
         return
     redis.expire(tries, 600)
+
     data: dict[str, list[Contact]] = {"users": [], "groups": [], "mps": []}
     try:
         with bot_context(login_id) as bot:
             done, total = 0, bot.count()
-            kinds = (("friends", bot.friends), ("groups", bot.groups), ("mps", bot.mps))
-            for key, (kind, fetch) in zip(data, kinds, strict=True):
+            pages = {"users": bot.friends, "groups": bot.groups, "mps": bot.mps}
+            for kind, fetch in pages.items():
                 for contacts in fetch():
-                    if not redis.exists(f"login:{login_id}"):
-                        return
-                    data[key] += contacts
+                    data[kind] += contacts
                     done += len(contacts)
-                    progress = {"kind": kind, "done": done, "total": total}
-                    sse.publish(progress, type="progress", channel=channel)
+                    if not report(login_id, kind, done, total):
+                        return
     except NotLoggedIn:
         return
     except Exception:  # Celery tries again, or gives up; the page may ask for it
-        sse.publish({"type": "failed"}, type="contacts", channel=channel)
+        fail(login_id)
         raise
-    redis.delete(tries)
-    if swap_in(login_id, data):
-        sse.publish({"type": "ready"}, type="contacts", channel=channel)
+    swap_in(login_id, data)

@@ -42,8 +42,11 @@ class Bot(Protocol):
     def groups(self) -> Pages: ...
     def mps(self) -> Pages: ...
 
-    def send(self, recipients: list[str], text: str, attachment: str | None) -> None:
-        """Send to contacts, by id; *attachment* names a file in UPLOAD_FOLDER."""
+    def send(self, id: str, recipients: list[str], text: str, attachment: str | None) -> None:
+        """Send to contacts, by id; *attachment* names a file in UPLOAD_FOLDER.
+
+        A message that is sent again has the same *id*, so that the network can drop it.
+        """
 
 
 ACCOUNTS = {"ada": "Ada Lovelace", "lin": "林徽因", "omar": "عمر الخيام"}
@@ -98,7 +101,7 @@ class DemoBot:
     def mps(self) -> Pages:
         return self.pages("mp")
 
-    def send(self, recipients: list[str], text: str, attachment: str | None) -> None:
+    def send(self, id: str, recipients: list[str], text: str, attachment: str | None) -> None:
         """There is no network; contacts.py shows a message to the accounts of this desk."""
 
 

@@ -12,8 +12,11 @@ const LOGIN = {
 const OPEN = ["pending", "scanned", "confirmed"];
 const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
 const trouble = {}; // of the "server" and the "stream": what the reader is told
-let user, ready, reopen; // who is logged in; lists are shown; asks for the new session's stream
+const stream = subscribe(receive);
+let user, ready; // who is logged in; lists are shown
 let login, until; // a key of LOGIN; when the code expires, in milliseconds
+let code = JSON.parse(sessionStorage.getItem("code")); // this tab's, also after a reload
+let draft = {}; // the message that is being sent
 let lost, typed; // timers
 let kind = "users", lists = {}; // the tab; kind -> {items, page, pages, total}
 let messages = []; // newest first
@@ -52,20 +55,47 @@ async function load() {
 load.failures = 0; // one after the other
 
 async function reload() {
-  const me = await api("GET", "/j/me").catch(unless(401));
+  // A page that waits for its own code asks for that alone, unless another tab may have logged in.
+  const alone = waiting() && !load.everything;
+  load.everything = false;
+  const me = alone ? undefined : await api("GET", "/j/me").catch(unless(401));
   if (me) return showDesk(me);
   if (user) return showLogin("out");
-  let code = await api("GET", "/j/login/qr").catch(unless(404)); // perhaps another tab's
-  if (!login && !OPEN.includes(code?.state)) code = await api("POST", "/j/login/qr");
-  if (code) showLogin(code.state ?? "pending", code);
-  if (code?.state !== "confirmed") return;
-  // 400: another tab was faster, its reopen() brings us here again. 503: load() tries again.
-  if (!(await api("POST", "/j/login").catch(unless(400)))) return;
+  if (login === "out") return;
+  if (!code) return newCode();
+
+  const now = await api("GET", `/j/login/qr/${code.uuid}`).catch(unless(404));
+  const state = now?.state ?? "expired";
+  if (!login && !OPEN.includes(state)) return newCode(); // the page has just been loaded
+  showLogin(state, now);
+  if (state === "confirmed") await claim();
+}
+
+async function claim() {
+  // Without a response load() comes here again: the same key gets the same login.
+  const claimed = await api("POST", "/j/login", { key: code.key }).catch(unless(400));
+  keepCode();
+  if (!claimed) return showLogin("expired"); // the login has ended already
+  stream("renew");
   load.again = true;
-  reopen?.();
+}
+
+async function newCode() {
+  keepCode(await api("POST", "/j/login/qr"));
+  showLogin("pending", code);
+}
+
+function keepCode(latest = null) {
+  code = latest;
+  sessionStorage.setItem("code", JSON.stringify(code));
+}
+
+function waiting() {
+  return code && OPEN.includes(login);
 }
 
 function showLogin(state, code) {
+  if (user) stream("leave");
   user = ready = undefined;
   $("login").dataset.state = login = state;
   say("login-state", LOGIN[state]);
@@ -73,16 +103,23 @@ function showLogin(state, code) {
     if ($("qr").getAttribute("src") !== code.qr) $("qr").src = code.qr;
     $("scan").href = code.scan_url;
     until = Date.now() + code.expires_in * 1000;
+    showReach(new URL(code.scan_url).hostname);
   }
   show("login", "Log in");
   tick();
+}
+
+// A phone can't reach this computer under a name that means "this computer".
+function showReach(host) {
+  const local = ["localhost", "127.0.0.1", "[::1]"].includes(host);
+  $("login").classList.toggle("local", local);
+  say("login-title", local ? "Log in" : "Log in with your phone");
 }
 
 function tick() {
   if (login !== "pending" && login !== "scanned") return;
   const left = Math.max(0, Math.round((until - Date.now()) / 1000));
   $("countdown").textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-  if (!left) showLogin("expired");
 }
 
 async function showDesk(me) {
@@ -93,33 +130,33 @@ async function showDesk(me) {
     showRecipients();
     $("compose").reset();
     $("q").value = "";
-    $("fetching").hidden = true;
     paint($("face"), me.user.name);
     $("greeting").textContent = `Hello, ${me.user.name}`;
+    stream("join");
   }
   const news = me.ready && !ready;
   [user, ready, login] = [me.user, me.ready, "out"];
+  keepCode();
   show("desk", user.name);
-  if (!ready && $("fetching").hidden) showProgress({});
+  showFetching(me.fetching);
   if (news) await showContacts();
   showMessages((await api("GET", "/j/messages")).messages);
 }
 
-function showProgress({ kind, done, total }) {
-  $("fetching").hidden = $("progress").hidden = false;
-  $("fetch").hidden = true;
+function showFetching(progress) { // null: nothing is under way
+  const { kind, done, total } = progress ?? {};
+  $("fetching").hidden = Boolean(!progress && ready);
+  $("progress").hidden = !progress;
+  $("fetch").hidden = Boolean(progress);
   $("book").hidden = !ready;
   if (total) Object.assign($("progress"), { max: total, value: done });
   else $("progress").removeAttribute("value"); // it moves, but shows no amount
-  say("fetched", `Fetching your ${KINDS[kind] ?? kind ?? "contacts"} …`);
+  const what = KINDS[kind] ?? "contacts";
+  say("fetched", progress ? `Fetching your ${what} …` : "Your contacts could not be fetched.");
   $("counted").textContent = total ? `${done} of ${total}` : "";
-}
-
-function showFailure() {
-  showProgress({});
-  say("fetched", "Your contacts could not be fetched.");
-  $("progress").hidden = true;
-  $("fetch").hidden = false;
+  // A worker that is gone says nothing, but after a while the server no longer waits for it.
+  clearTimeout(showFetching.timer);
+  if (progress) showFetching.timer = setTimeout(load, 10_000);
 }
 
 function read(kind, page = 1) {
@@ -131,7 +168,6 @@ async function showContacts() {
   const answers = await Promise.all(Object.keys(KINDS).map((kind) => read(kind)));
   if (mine !== showContacts.latest) return;
   Object.keys(KINDS).forEach((kind, n) => (lists[kind] = answers[n]));
-  $("fetching").hidden = true;
   $("book").hidden = false;
   showList();
 }
@@ -203,39 +239,44 @@ async function send() {
   form.append("file", file);
   const attachment = file ? (await api("POST", "/uploads", form)).filename : null;
   const message = { recipients: [...recipients.keys()], text, attachment };
-  showMessages([(await api("POST", "/j/messages", message)).message]);
+  // The same id for the same message: if there is no response, you can send it again, safely.
+  const content = JSON.stringify(message);
+  if (draft.content !== content) draft = { content, id: randomId() };
+  showMessages([(await api("POST", "/j/messages", { id: draft.id, ...message })).message]);
+  draft = {};
   $("compose").reset();
   note("Sent.");
 }
 
 function receive({ type, data }) {
-  if (type === "lost") { // a stream that ends at login or logout is back before this is said
+  if (type === "lost") { // a short interruption is over before this is said
     lost ??= setTimeout(report, 3000, "stream", "The connection is lost. Trying again …");
+    if (!load.failures) load(); // perhaps the login has ended
     return;
   }
   if (type === "open") {
     lost = clearTimeout(lost);
     report("stream", "");
   }
-  if (type === "progress") return showProgress(data);
-  if (type === "contacts" && data.type === "failed") return showFailure();
+  if (type === "progress") return showFetching(data);
   if (type !== "message") {
     if (type === "contacts" || type === "reset") ready = undefined; // the lists are old
+    if (data.type === "failed") note("Your contacts could not be fetched.");
+    load.everything = true;
     return load();
   }
   showMessages([data]);
   if (!data.mine) note(`New message from ${data.from}`);
 }
 
-on("new-code", "click", async () => showLogin("pending", await api("POST", "/j/login/qr")));
+on("new-code", "click", newCode);
 on("logout", "click", async () => {
   await api("POST", "/j/logout");
-  reopen?.();
   load();
 });
 on("fetch", "click", async () => {
-  showProgress({});
   await api("POST", "/j/contacts");
+  load();
 });
 on("more", "click", showMore);
 on("compose", "submit", send);
@@ -247,5 +288,13 @@ on("q", "input", () => {
   clearTimeout(typed);
   typed = setTimeout(() => showContacts().catch((error) => note(error.message)), 250);
 });
-setInterval(tick, 1000);
-load().then(() => (reopen = subscribe(receive)));
+setInterval(() => {
+  tick();
+  if (waiting() && !load.failures) load();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || user) return;
+  load.everything = true;
+  load();
+});
+load();

