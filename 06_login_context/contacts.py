@@ -107,7 +107,7 @@ def send() -> Success:
     check(data, names)
     to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
     message = {
-        "id": data.get("id") or secrets.token_hex(8),
+        "id": data.get("id", secrets.token_hex(8)),
         "from": current_bot.self["name"],
         "to": [names[id] for id in to],
         "text": text,

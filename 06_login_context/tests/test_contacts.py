@@ -1,12 +1,16 @@
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import RedisError
 
+import ext
 import tasks
 from conftest import Desk
 
@@ -134,6 +138,59 @@ def test_a_message_arrives_at_the_page_of_an_account_of_this_desk(
     assert get(log_in(app, "omar"), "/j/messages")["messages"] == []
 
 
+ID = "b4f1c2d3-made-by-the-client"
+
+
+def test_a_message_that_is_sent_again_is_there_once(desk: Desk, ada: FlaskClient) -> None:
+    before = len(desk.events("account:lin", "message"))
+    first, again = send(ada, id=ID), send(ada, id=ID)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json == again.json and first.json["message"]["id"] == ID
+    assert get(ada, "/j/messages")["messages"] == [first.json["message"]]
+    assert len(desk.events("account:lin", "message")) == before + 1
+
+
+def test_of_many_who_send_one_message_at_once_one_does(
+    desk: Desk, app: Flask, ada: FlaskClient
+) -> None:
+    cookie = ada.get_cookie("desk")
+    assert cookie
+
+    def send_it(_: int) -> str:
+        tab = app.test_client()
+        tab.set_cookie("desk", cookie.value)
+        return str(send(tab, id=ID * 2).json["message"]["at"])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(send_it, range(12)))) == 1
+    assert desk.redis.llen("messages:ada") == desk.redis.llen("messages:lin") == 1
+
+
+def test_the_id_is_the_senders_own(app: Flask, log_in: LogIn, ada: FlaskClient) -> None:
+    lin = fetched(app, log_in(app, "lin"))
+    hers = send(ada, id=ID[::-1]).json["message"]
+    his = send(lin, id=ID[::-1], recipients=["ada"]).json["message"]
+    assert (hers["from"], his["from"]) == ("Ada Lovelace", "林徽因")
+
+
+def test_trap_stored_and_told_apart_a_message_can_be_half_sent(
+    app: Flask, ada: FlaskClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise RedisError("Redis is gone, right here")
+
+    monkeypatch.setattr(app.extensions["sse"], "publish", fails)
+    with app.app_context(), suppress(RedisError):  # the wrong version
+        ext.redis.lpush("messages:omar", '"stored"')
+        ext.sse.publish("stored", "account:omar")
+    assert desk.redis.lrange("messages:omar", 0, -1) == ['"stored"']  # and no page hears of it
+
+    assert send(ada, id=ID * 2).status_code == 503
+    assert desk.redis.exists("messages:ada", "messages:lin", f"sent:ada:{ID * 2}") == 0
+    monkeypatch.undo()
+    assert send(ada, id=ID * 2).status_code == 201
+
+
 def test_the_newest_fifty_are_kept_newest_first(desk: Desk, ada: FlaskClient) -> None:
     for n in range(53):
         assert send(ada, text=str(n)).status_code == 201
@@ -161,6 +218,7 @@ WRONG: dict[str, list[Any]] = {
     "recipients": [None, "lin", {}, {"lin": 1}, 7, *NO_IDS, *UNKNOWN],
     "text": [None, "", 7, [], {}, True, "x" * 2001, "a\0b", "\ud83d", "\udc4b!"],
     "attachment": [7, [], {}, True, *NO_FILES],
+    "id": [None, 7, "", "short", "x" * 65, "x" * 15 + "\n", "é" * 16],
 }
 
 

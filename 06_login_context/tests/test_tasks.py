@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any
@@ -30,12 +31,23 @@ def progress(desk: Desk, login: str) -> list[int]:
     return [json.loads(data)["done"] for data in desk.events(f"login:{login}", "progress")]
 
 
+def me(client: FlaskClient) -> Any:
+    return client.get("/j/me").json
+
+
 def ready(client: FlaskClient) -> bool:
-    return bool((client.get("/j/me").json or {}).get("ready"))
+    return bool(me(client)["ready"])
 
 
 def contacts(desk: Desk, login: str) -> Any:
-    return json.loads(desk.redis.get(f"contacts:{login}") or "null")
+    return json.loads(desk.redis.hget(f"login:{login}", "contacts") or "null")
+
+
+def confirmed(client: FlaskClient) -> dict[str, str]:
+    """Return what claims a login that a phone has confirmed."""
+    code: Any = client.post("/j/login/qr").json
+    client.post(f"/scan/{code['uuid']}", data={"account": "ada", "action": "confirm"})
+    return {"key": code["key"]}
 
 
 # With a real worker
@@ -48,6 +60,7 @@ def test_the_worker_fetches_what_a_login_asks_for(
     until(lambda: ready(client))
     assert progress(desk, login_id(client)) == [50, 100, 150, 200, 250, 262, 282]
     assert desk.events(f"login:{login_id(client)}", "contacts") == ['{"type": "ready"}']
+    assert me(client)["fetching"] is None
 
 
 def test_a_worker_starts_before_anybody_has_scanned(own_desk: Desk) -> None:
@@ -111,7 +124,7 @@ def test_a_reader_sees_the_old_list_until_the_new_one_is_whole(
     with app.app_context():
         tasks.retrieve_data(login)
     whole = contacts(own_desk, login)
-    own_desk.redis.set(f"contacts:{login}", '"old"')
+    own_desk.redis.hset(f"login:{login}", "contacts", '"old"')
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(tasks.retrieve_data, login)
         seen = [contacts(own_desk, login)]
@@ -158,27 +171,76 @@ def test_what_comes_in_after_the_logout_is_not_kept(desk: Desk, app: Flask, log_
     login = login_id(client)
     client.post("/j/logout")
     with app.app_context():
-        assert not tasks.swap_in(login, {"users": []})
+        tasks.swap_in(login, {"users": []})
     assert contacts(desk, login) is None
 
 
 def test_contacts_go_when_their_login_does(desk: Desk, app: Flask, log_in: LogIn) -> None:
-    login = login_id(log_in(app))
+    client = log_in(app)
+    login = login_id(client)
     with app.app_context():
         tasks.retrieve_data(login)
-    assert 0 <= desk.redis.ttl(f"login:{login}") - desk.redis.ttl(f"contacts:{login}") <= 1
+    client.post("/j/logout")
+    assert desk.redis.keys(f"*{login}*") == []
 
 
-def test_contacts_that_are_there_before_the_login_is_taken_up_stay_as_long(
-    own_desk: Desk,
+# How far it is
+
+
+def test_a_page_that_is_loaded_meanwhile_learns_how_far_it_is(
+    own_desk: Desk, log_in: LogIn
 ) -> None:
-    browser = own_desk.app().test_client()
-    uuid = (browser.post("/j/login/qr").json or {})["uuid"]
-    browser.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
-    login = own_desk.redis.hget(f"scan:{uuid}", "login")
-    tasks.retrieve_data(login)
-    assert browser.post("/j/login").status_code == 200
-    assert own_desk.redis.ttl(f"contacts:{login}") > 1_000_000
+    app = own_desk.app()
+    client = log_in(app)
+    assert (me(client)["ready"], me(client)["fetching"]) == (False, {})
+    with app.app_context():
+        tasks.report(login_id(client), "users", 50, 282)
+    assert me(client)["fetching"] == {"kind": "users", "done": 50, "total": 282}
+    with app.app_context():
+        tasks.swap_in(login_id(client), {"users": []})
+    assert (me(client)["ready"], me(client)["fetching"]) == (True, None)
+
+
+def test_trap_a_failure_that_is_an_event_alone_is_never_seen_again(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    app = own_desk.app()
+    client = log_in(app)
+    with app.app_context():
+        tasks.fail(login_id(client))
+    opened_now = client.get("/stream", buffered=False)
+    said = b"".join(islice(opened_now.iter_encoded(), 2))
+    assert b"failed" not in said  # the event has been sent already
+    assert (me(client)["ready"], me(client)["fetching"]) == (False, None)
+
+
+def test_a_fetch_that_nobody_hears_of_any_more_is_not_under_way(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    app = own_desk.app(VISIBILITY_TIMEOUT=1)
+    client = log_in(app)
+    assert me(client)["fetching"] == {}
+    until(lambda: me(client)["fetching"] is None)  # its worker is gone, or its retry
+    client.post("/j/contacts")
+    assert me(client)["fetching"] == {}
+
+
+def test_contacts_are_fetched_once_at_a_time(own_desk: Desk, log_in: LogIn) -> None:
+    client = log_in(own_desk.app())
+    for _ in range(100):
+        assert client.post("/j/contacts").status_code == 202
+    assert own_desk.redis.llen("celery") == 1
+
+
+def test_a_fetch_that_could_not_be_asked_for_is_not_under_way(desk: Desk, log_in: LogIn) -> None:
+    client = log_in(desk.app())
+    dead = desk.app(CELERY_BROKER_URL="redis://127.0.0.1:1").test_client()
+    cookie = client.get_cookie("desk")
+    assert cookie
+    dead.set_cookie("desk", cookie.value)
+    desk.redis.delete(f"fetching:{login_id(client)}")
+    assert dead.post("/j/contacts").status_code == 503
+    assert me(client)["fetching"] is None
 
 
 def test_what_cannot_be_fetched_is_told_and_can_be_asked_for_again(
@@ -190,6 +252,7 @@ def test_what_cannot_be_fetched_is_told_and_can_be_asked_for_again(
         tasks.retrieve_data("broken")
     assert desk.events("login:broken", "contacts") == ['{"type": "failed"}']
     assert log_in(app).post("/j/contacts").status_code == 202
+    assert not desk.redis.exists("fetching:broken")
 
 
 def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask) -> None:
@@ -198,6 +261,7 @@ def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask) -> No
     with app.app_context():
         tasks.retrieve_data("poison")
     assert contacts(desk, "poison") is None
+    assert not desk.redis.exists("fetching:poison")
     assert desk.events("login:poison", "contacts") == ['{"type": "failed"}']
 
 
@@ -215,9 +279,7 @@ def test_trap_a_silent_broker_is_waited_for(desk: Desk, log_in: LogIn, silent: s
     send = f"from celery import Celery; Celery(broker={silent!r}).send_task('x')"
     wrong = Popen([sys.executable, "-c", send], stderr=DEVNULL)
     client = desk.app(CELERY_BROKER_URL=silent).test_client()
-    uuid = (client.post("/j/login/qr").json or {})["uuid"]
-    client.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
-    assert client.post("/j/login").status_code == 503
+    assert client.post("/j/login", json=confirmed(client)).status_code == 503
     assert wrong.poll() is None  # Celery's own settings: over 150 s
     wrong.kill()
     wrong.wait()
@@ -247,9 +309,7 @@ def test_trap_with_a_result_backend_a_dead_broker_is_another_error_after_19_seco
     with pytest.raises(RuntimeError, match="result store"):
         nothing.delay()
     client = desk.app(CELERY_BROKER_URL=dead).test_client()
-    uuid = (client.post("/j/login/qr").json or {})["uuid"]
-    client.post(f"/scan/{uuid}", data={"account": "ada", "action": "confirm"})
-    assert client.post("/j/login").status_code == 503
+    assert client.post("/j/login", json=confirmed(client)).status_code == 503
 
 
 def test_trap_a_task_without_the_app_context_does_not_know_redis(app: Flask) -> None:
