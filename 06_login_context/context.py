@@ -1,24 +1,30 @@
-"""`current_bot`: the chat account of whoever asks, as near at hand as `request`.
+"""`current_bot`: the chat account of the current login, as close at hand as `request`.
 
-It holds for one request, or for the block of `bot_context`. See
+A request's bot is the one of its session. The block of `bot_context` has the bot of another login,
+or of any login where there is no request: in a task, a command, a test. See
 https://werkzeug.palletsprojects.com/local/.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app, request, session
 from werkzeug.local import LocalProxy, LocalStack
 
 from wx import Bot
 
-# Each bot with the request that it was opened for; None is a task, a command, a test.
-_bots: LocalStack[tuple[object, Bot]] = LocalStack()
+KEY = "desk.bot"  # in the environ of a request
 
 
-def _owner() -> object:
-    return request.environ if request else None
+class Block(NamedTuple):
+    """A block of `bot_context`, and the request that it is in (None: it is in no request)."""
+
+    bot: Bot
+    environ: dict[str, Any] | None
+
+
+_blocks: LocalStack[Block] = LocalStack()
 
 
 def _open(login_id: str | None) -> Bot:
@@ -26,13 +32,25 @@ def _open(login_id: str | None) -> Bot:
     return bot
 
 
+def _current_environ() -> dict[str, Any] | None:
+    return request.environ if request else None
+
+
 def _find_bot() -> Bot:
-    top, owner = _bots.top, _owner()
-    # A request may run inside somebody's app context or bot_context: that bot is not its own.
-    if top is None or top[0] is not owner:
-        top = owner, _open(session.get("login") if owner else None)
-        _bots.push(top)
-    return top[1]
+    environ = _current_environ()
+    block = _blocks.top
+    # A block counts for the request that it is in. A request that runs inside the block, as a test
+    # may send one, is somebody else's.
+    if block is not None and block.environ is environ:
+        return block.bot
+    if environ is None:
+        return _open(None)  # raises, because nobody is logged in here
+
+    # The bot is kept with the request and nowhere else, so the next request can't find it.
+    if KEY not in environ:
+        environ[KEY] = _open(session.get("login"))
+    bot: Bot = environ[KEY]
+    return bot
 
 
 current_bot: Bot = LocalProxy(_find_bot)  # type: ignore[assignment]
@@ -41,18 +59,12 @@ current_bot: Bot = LocalProxy(_find_bot)  # type: ignore[assignment]
 @contextmanager
 def bot_context(login_id: str | None) -> Iterator[Bot]:
     """Make `current_bot` the bot of *login_id*; raises what ``open_bot`` raises."""
-    entry = _owner(), _open(login_id)
-    _bots.push(entry)
+    bot = _open(login_id)
+    _blocks.push(Block(bot, _current_environ()))
     try:
-        yield entry[1]
+        yield bot
     finally:
-        while (top := _bots.pop()) is not None and top is not entry:
-            pass  # of a request that somebody left open inside
-
-
-def _forget(error: Any = None) -> None:
-    while _bots.top and _bots.top[0] is _owner():
-        _bots.pop()
+        _blocks.pop()
 
 
 def init_app(app: Flask, open_bot: Callable[[str | None], Bot]) -> None:
@@ -61,4 +73,3 @@ def init_app(app: Flask, open_bot: Callable[[str | None], Bot]) -> None:
     *open_bot* gets None where there is no login, and raises what the client is to get then.
     """
     app.extensions["open_bot"] = open_bot
-    app.teardown_request(_forget)  # or the next request on this thread has the bot

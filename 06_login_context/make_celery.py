@@ -1,23 +1,48 @@
 """What the worker imports: ``celery --app make_celery worker``. Nobody needs to be logged in."""
 
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning  # type: ignore[import-untyped]
 from kombu.transport import redis
+from redis import ResponseError
 
 import tasks  # noqa: F401  (registers them)
 from app import create_app
 
 celery = create_app().extensions["celery"]
+celery.conf.broker_connection_max_retries = None  # or the worker gives up after 46 minutes
+# At each reconnect, Celery would announce that it may cancel tasks then, some day.
+warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 class Channel(redis.Channel):
-    """Reports a connection that is closed as one that is lost.
+    """A connection to the broker that takes no task while the broker refuses to write.
 
-    kombu 5.7.0 raises AttributeError there, which Celery takes for a bug: a worker that has a
-    task in hand when Redis goes away would end, instead of coming back with Redis.
+    kombu first takes a task from the queue, and then writes down that it has it. If Redis refuses
+    the second step, because its disk is full or ``maxmemory`` is reached, the task is lost.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        try:
+            self.check_writing()
+        except ResponseError:
+            self.close()  # type: ignore[no-untyped-call]
+            raise
+
+    def check_writing(self) -> None:
+        # This changes nothing, and yet it counts as a write.
+        self.client.setrange("check", 0, "")
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        self.check_writing()
+        super()._brpop_start(timeout)  # type: ignore[no-untyped-call]
+
     def _connparams(self, *args: Any, **kwargs: Any) -> Any:
+        # kombu 5.7.0 raises AttributeError for a connection that is closed, which Celery takes for
+        # a bug: a worker that has a task in hand when Redis goes away would end, instead of coming
+        # back with Redis.
         try:
             return super()._connparams(*args, **kwargs)  # type: ignore[no-untyped-call]
         except AttributeError as error:
@@ -25,3 +50,6 @@ class Channel(redis.Channel):
 
 
 redis.Transport.Channel = Channel
+# A worker survives only errors of its connection: it connects again, first after 2 seconds and in
+# the end every 30. A refusal (MISCONF, OOM) comes as a ResponseError, so it has to be one of them.
+redis.Transport.connection_errors = (*redis.Transport.connection_errors, ResponseError)

@@ -42,12 +42,14 @@ class Stream(queue.Queue[Entry]):
 
     def cut(self) -> None:
         """Close the connection although the server may be stuck in a write to it."""
-        if self.sock:
-            with contextlib.suppress(OSError):
-                # Through a copy: gevent answers shutdown() with an error for whoever is writing.
-                with socket.fromfd(self.sock.fileno(), self.sock.family, self.sock.type) as copy:
-                    copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                    copy.shutdown(socket.SHUT_RDWR)
+        if not self.sock:
+            return
+        with contextlib.suppress(OSError):
+            # A copy, because gevent turns shutdown() into an error for the greenlet that writes.
+            copy = socket.fromfd(self.sock.fileno(), self.sock.family, self.sock.type)
+            copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            with copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
 
 def after(redis: Any, event_id: str) -> list[Entry] | None:
@@ -117,8 +119,8 @@ class SSE:
         asked = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         stream = Stream(self.channels(), sock, self.app.config["SSE_QUEUE"])
 
-        # In this order, because a logout may happen between any two of these steps: what comes after
-        # add() is queued, and what came before newest() is known to seconds_left().
+        # In this order, because a logout may happen between any two of these steps: what happens
+        # after add() is queued, and what happened before newest() is known to seconds_left().
         self.add(stream)
         try:
             missed = after(self.redis, asked) if asked else []

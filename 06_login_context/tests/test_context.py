@@ -2,6 +2,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from subprocess import run
 from sys import executable
@@ -19,6 +20,9 @@ from context import bot_context, current_bot
 from errors import NotLoggedIn
 
 LogIn = Callable[..., FlaskClient]
+# Until Flask 3.1, a request inside an app context shares its g; from 3.2 on it has its own.
+OLD = tuple(map(int, version("flask").split(".")[:2])) < (3, 2)
+SECOND_IN_AN_APP_CONTEXT = "ada" if OLD else "lin"
 
 
 def login_id(client: FlaskClient) -> str:
@@ -62,7 +66,8 @@ def test_is_opened_once_per_request_and_only_when_used(app: Flask, log_in: LogIn
 
 def test_is_gone_after_the_request(app: Flask, log_in: LogIn) -> None:
     log_in(app).get("/who")
-    assert context._bots.top is None
+    with app.test_request_context(), pytest.raises(NotLoggedIn):
+        _ = current_bot.self
 
 
 def test_is_gone_after_a_request_that_failed(app: Flask, log_in: LogIn) -> None:
@@ -73,7 +78,8 @@ def test_is_gone_after_a_request_that_failed(app: Flask, log_in: LogIn) -> None:
     ada = log_in(app)
     with pytest.raises(RuntimeError, match="ada"):
         ada.get("/boom")
-    assert context._bots.top is None
+    with app.test_request_context(), pytest.raises(NotLoggedIn):
+        _ = current_bot.self
 
 
 def test_logout_in_another_process_is_seen_at_the_next_request(
@@ -95,7 +101,6 @@ def test_lasts_as_long_as_a_streamed_answer(app: Flask, log_in: LogIn) -> None:
         return Response(stream_with_context(current_bot.self["id"] for _ in range(2)))
 
     assert log_in(app).get("/slowly").text == "adaada"
-    assert context._bots.top is None
 
 
 def test_of_many_requests_on_few_threads_none_finds_anothers(app: Flask, log_in: LogIn) -> None:
@@ -149,16 +154,6 @@ def test_a_bot_context_within_a_request_wins_and_goes(app: Flask, log_in: LogIn)
     assert ada.get(f"/for/{login_id(lin)}").json == ["ada", "lin", "ada"]
 
 
-def test_a_request_left_open_within_a_bot_context_leaves_nothing(app: Flask, log_in: LogIn) -> None:
-    ada, lin = log_in(app, "ada"), log_in(app, "lin")
-    with ada:
-        with app.app_context(), bot_context(login_id(lin)):
-            ada.get("/who")
-            assert current_bot.self["id"] == "ada"  # the request stays open until `with ada` ends
-        assert current_bot.self["id"] == "ada"
-    assert context._bots.top is None
-
-
 # Without a request
 
 
@@ -180,7 +175,7 @@ def test_bot_contexts_nest_and_go_when_they_fail(app: Flask, log_in: LogIn) -> N
         with pytest.raises(ZeroDivisionError), bot_context(lin):
             _ = 1 / 0
         assert current_bot.self["id"] == "ada"
-    assert context._bots.top is None
+    assert context._blocks.top is None
 
 
 def test_bot_context_of_an_ended_login_is_refused(app: Flask, log_in: LogIn) -> None:
@@ -237,7 +232,7 @@ def test_trap_g_is_shared_by_requests_within_an_app_context(app: Flask, log_in: 
 
     ada, lin = log_in(app, "ada"), log_in(app, "lin")
     with app.app_context():
-        assert [ada.get("/g").text, lin.get("/g").text] == ["ada", "ada"]
+        assert [ada.get("/g").text, lin.get("/g").text] == ["ada", SECOND_IN_AN_APP_CONTEXT]
         assert [ada.get("/who").text, lin.get("/who").text] == ["ada", "lin"]
 
 
@@ -261,7 +256,10 @@ def test_trap_popping_with_the_app_context_is_too_late_within_an_outer_one(
     ada, lin = log_in(app, "ada"), log_in(app, "lin")
     assert [ada.get("/popped").text, lin.get("/popped").text] == ["ada", "lin"]
     with app.app_context():
-        assert [ada.get("/popped").text, lin.get("/popped").text] == ["ada", "ada"]
+        assert [ada.get("/popped").text, lin.get("/popped").text] == [
+            "ada",
+            SECOND_IN_AN_APP_CONTEXT,
+        ]
         assert [ada.get("/who").text, lin.get("/who").text] == ["ada", "lin"]
 
 
