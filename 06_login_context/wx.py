@@ -4,8 +4,11 @@ Setting: ``BOT_CLASS``, the import path of the class to use (default ``"wx.DemoB
 all that the app knows of it; everything around it is real.
 """
 
+import json
 import time
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Protocol, TypedDict
 
 from flask import current_app
@@ -50,29 +53,20 @@ class Bot(Protocol):
 
 
 ACCOUNTS = {"ada": "Ada Lovelace", "lin": "林徽因", "omar": "عمر الخيام"}
-PEOPLE = [  # given names, and what a family makes of each
-    ("Grace José Zoë Bjørn Aoife", "{} Hopper|{} Łukasiewicz|{} Nguyễn|{} Weiß|{} O’Neill"),
-    ("芳 伟 秀英 敏 建国", "王{}|李{}|张{}|刘{}|陈{}"),
-    ("さくら 健 結衣 翔太 美咲", "佐藤 {}|鈴木 {}|高橋 {}|田中 {}|渡辺 {}"),
-    ("민준 서연 지우 하은 도윤", "김{}|이{}|박{}|최{}|정{}"),
-    ("Анна Иван Ольга Пётр Софья", "{} Чайка|{} Гоголь|{} Шевченко|{} Мороз|{} Лебедь"),
-    ("ليلى يوسف مريم خالد سارة", "{} حداد|{} النجار|{} منصور|{} الخطيب|{} عبد الله"),
-    ("आशा रवि मीरा अर्जुन दिया", "{} शर्मा|{} पटेल|{} सिंह|{} गुप्ता|{} वर्मा"),
-    ("Ελένη Νίκος Μαρία Σοφία Άρης", "{} Παππάς|{} Νικολάου|{} Ρήγας|{} Δούκας|{} Βλάχος"),
-    ("נועה דוד מאיה יוסי תמר", "{} כהן|{} לוי|{} מזרחי|{} פרץ|{} ביטון"),
-    ("สมชาย มาลี อนันต์ กานดา ชัย", "{} ศรีสุข|{} ใจดี|{} ทองดี|{} วงศ์|{} บุญมี"),
-]
-NAMES = {
-    "friend": [f.format(g) for gs, fs in PEOPLE for g in gs.split() for f in fs.split("|")],
-    "group": "Chess Cooking Robots 周末爬山 Кино Jazz 家庭群 音楽 القراءة Jardín Flask Go".split(),
-    "mp": [f"{name} {n}" for n in range(1, 6) for name in ("Daily", "天气预报", "Радио", "博物馆")],
-}
+
+
+@cache
+def names() -> dict[str, list[str]]:
+    """Return the names of the contacts that every account has, by kind."""
+    loaded: dict[str, list[str]] = json.loads(Path(__file__).with_name("names.json").read_bytes())
+    return loaded
 
 
 class DemoBot:
     """One of three accounts, with contacts that are the same at every start."""
 
-    page_size, delay = 50, 0.3  # contacts, seconds until a page arrives
+    page_size = 50  # contacts
+    delay = 0.3  # seconds until a page arrives
 
     def __init__(self, account: str) -> None:
         self.self = Contact(id=account, name=ACCOUNTS[account], kind="friend")
@@ -82,24 +76,27 @@ class DemoBot:
         return [Contact(id=id, name=name, kind="friend") for id, name in ACCOUNTS.items()]
 
     def count(self) -> int:
-        return sum(map(len, NAMES.values()))
+        return sum(len(of_kind) for of_kind in names().values())
 
-    def pages(self, kind: str, *first: Contact) -> Pages:
-        me, names = self.self["id"], NAMES[kind][len(first) :]
-        others = [Contact(id=f"{me}-{kind}-{n}", name=s, kind=kind) for n, s in enumerate(names, 1)]
-        contacts = [*first, *others]
+    def pages(self, kind: str, first: list[Contact]) -> Pages:
+        """Yield *first* and as many invented contacts as there are names left, page by page."""
+        contacts = list(first)
+        for number, name in enumerate(names()[kind][len(first) :], 1):
+            contacts.append(Contact(id=f"{self.self['id']}-{kind}-{number}", name=name, kind=kind))
+
         for start in range(0, len(contacts), self.page_size):
             time.sleep(self.delay)
             yield contacts[start : start + self.page_size]
 
     def friends(self) -> Pages:
-        return self.pages("friend", *(a for a in self.accounts() if a != self.self))
+        others = [account for account in self.accounts() if account != self.self]
+        return self.pages("friend", others)
 
     def groups(self) -> Pages:
-        return self.pages("group")
+        return self.pages("group", [])
 
     def mps(self) -> Pages:
-        return self.pages("mp")
+        return self.pages("mp", [])
 
     def send(self, id: str, recipients: list[str], text: str, attachment: str | None) -> None:
         """There is no network; contacts.py shows a message to the accounts of this desk."""
