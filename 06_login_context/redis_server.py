@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +24,9 @@ def socket_path(instance_path: str) -> Path:
     The address of a socket has room for 103 bytes, and not every file system can hold one.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(instance_path))).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"valkey-{os.getuid()}-{name}", "socket")
+    # Not tempfile.gettempdir(): on a full disk, it fails to find any folder.
+    folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108
+    return Path(folder, f"valkey-{os.getuid()}-{name}", "socket")
 
 
 def url(instance_path: str) -> str:
@@ -54,8 +55,8 @@ def warn_of_damage(file: str, binary: str) -> None:
     if check.returncode and found:
         size, good = int(found[1]), int(found[2])
         print(
-            f"{file} is damaged, or its end is missing: {good} of {size} bytes are good. If the"
-            " server refuses it, `python redis_server.py repair` drops the others.",
+            f"{file} is damaged, or its end is missing: its first {good} of {size} bytes are good."
+            " If the server refuses it, `python redis_server.py repair` drops the others.",
             flush=True,
         )
 

@@ -6,6 +6,7 @@ whose task is slow.
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -36,15 +37,30 @@ import redis_server  # type: ignore[import-not-found]
 pytestmark = pytest.mark.drill
 
 CHAPTER = ROOT / "06_login_context"
-FILES = ("Procfile", "run.py", "redis_server.py", "gunicorn.conf.py")
+FILES = ("Procfile", "run.py", "redis_server.py", "make_celery.py", "gunicorn.conf.py")
 APP = """
 import os, time
+from celery import Celery
 from flask import Flask, request
 import redis_server  # type: ignore[import-not-found]
 
 def create_app():
     app = Flask(__name__)
     app.config["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
+    broker_url = app.config["REDIS_URL"].replace("unix://", "redis+socket://")
+    app.extensions["celery"] = Celery(broker=broker_url)
+    app.extensions["celery"].conf.update(
+        task_acks_late=True,
+        task_ignore_result=True,
+        task_reject_on_worker_lost=os.environ.get("REJECT") != "None",
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": int(os.environ.get("VISIBILITY", 60)),
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+        },
+    )
 
     @app.get("/stream")
     def stream():
@@ -58,26 +74,24 @@ def create_app():
     def scheme():
         return request.scheme
 
+    @app.get("/bug")
+    def bug():
+        print("looking for a bug")
+        app.logger.info("something routine")
+        app.logger.warning("something odd")
+        raise ValueError("the bug")
+
     return app
 """
-MAKE_CELERY = """
+TASKS = """
 import os, time
-from celery import Celery
+from celery import shared_task
 from redis import Redis
-from app import create_app
+import redis_server  # type: ignore[import-not-found]
 
-url = create_app().config["REDIS_URL"]
-db = Redis.from_url(url)
-celery = Celery(broker=url.replace("unix://", "redis+socket://"))
-celery.conf.task_acks_late = celery.conf.task_ignore_result = True
-celery.conf.task_reject_on_worker_lost = os.environ.get("REJECT") != "None"
-celery.conf.worker_prefetch_multiplier = 1
-celery.conf.broker_transport_options = {
-    "visibility_timeout": int(os.environ.get("VISIBILITY", 60)),
-    "unacked_restore_interval": 1, "unacked_restore_throttle": 1,
-}
+db = Redis.from_url(os.environ.get("REDIS_URL") or redis_server.url("instance"))
 
-@celery.task
+@shared_task
 def slow():
     db.incr("begun")
     while not db.exists("let it end"):
@@ -95,7 +109,7 @@ child and print("Open http")
 while True:
     signal.pause()
 """
-SEND = "from make_celery import slow; slow.delay()"
+SEND = "import make_celery, tasks; tasks.slow.delay()"
 Start = Callable[..., "Run"]
 
 
@@ -124,7 +138,7 @@ class Run:
         unset = ("REDIS_URL", "HOST", "WEB_CONCURRENCY", "FLASK_DEBUG")
         self.env = {k: v for k, v in os.environ.items() if k not in unset}
         self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.env |= {"PORT": str(self.port)} | environment
+        self.env |= {"PORT": str(self.port), "VERBOSE": "1"} | environment
         self.process = subprocess.Popen(
             [sys.executable, *(command or ["run.py"])],
             cwd=folder, env=self.env, start_new_session=True, stdin=subprocess.DEVNULL,
@@ -155,6 +169,21 @@ class Run:
             redis_server.url(str(self.folder / "instance")), decode_responses=True
         )
 
+    def fill_the_disk(self, full: bool = True) -> None:
+        """Keep the server from writing, as a full disk does: its files must not grow any more."""
+        [file] = self.folder.glob("instance/valkey/appendonlydir/*.incr.aof")
+        limit = file.stat().st_size if full else resource.RLIM_INFINITY
+        server = self.pid("valkey-server")
+        resource.prlimit(server, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        until(lambda: self.may_write() != full)
+
+    def may_write(self) -> bool:
+        """Write to the server, which then knows whether it can; return whether it accepts more."""
+        try:
+            return bool(self.db().set("key", "value") and self.db().ping())
+        except RedisError:
+            return False
+
     def send_a_task(self) -> None:
         begun = int(str(self.db().get("begun") or 0))
         subprocess.run([sys.executable, "-c", SEND], cwd=self.folder, env=self.env, check=True)
@@ -174,7 +203,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     for name in FILES:
         shutil.copy(CHAPTER / name, folder)
     (folder / "app.py").write_text(APP)
-    (folder / "make_celery.py").write_text(MAKE_CELERY)
+    (folder / "tasks.py").write_text(TASKS)
     (folder / "web.py").write_text(WEB)
     yield folder
     shutil.rmtree(redis_server.socket_path(str(folder / "instance")).parent, ignore_errors=True)
@@ -310,6 +339,167 @@ def test_a_socket_folder_of_somebody_else_is_refused(start: Start, folder: Path)
     path = redis_server.socket_path(str(folder / "instance")).parent
     path.mkdir(mode=0o755)
     assert start("redis_server.py").says("private folder").all_gone() == 1
+
+
+# A full disk, too little memory, damaged data
+
+
+needs_prlimit = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="only Linux limits the files of a running process"
+)
+
+
+@needs_prlimit
+def test_all_wait_while_the_disk_is_full_and_go_on_afterwards(start: Start) -> None:
+    run = start()
+    run.fill_the_disk()
+    run.says("Cannot connect").says("MISCONF")
+    assert run.streams(1)
+    run.fill_the_disk(full=False)
+    run.send_a_task()
+    run.db().set("let it end", 1)
+    until(lambda: run.db().get("done") == "1")
+    assert run.process.poll() is None
+    assert "Traceback" not in run.log.read_text()
+
+
+@needs_prlimit
+def test_a_task_in_hand_when_the_disk_fills_is_done_once_there_is_room(start: Start) -> None:
+    run = start(VISIBILITY="1")
+    run.send_a_task()
+    run.fill_the_disk()
+    run.says("Cannot connect")
+    run.fill_the_disk(full=False)
+    run.db().set("let it end", 1)
+    until(lambda: int(run.db().get("done") or 0) >= 1)
+    until(lambda: run.db().llen("celery") + run.db().hlen("unacked") == 0)
+
+
+@pytest.mark.parametrize("data", [True, False], ids=["data", "no data"])
+def test_a_start_on_a_full_disk(start: Start, folder: Path, data: bool) -> None:
+    if data:
+        first = start()
+        first.db().set("key", "x" * 5000)
+        first.db().delete("_kombu.binding.celery")  # so the worker has something to write
+        first.process.terminate()
+        first.all_gone()
+    lines = (folder / "Procfile").read_text()
+    full = lines.replace("redis: ", f"redis: ulimit -S -f {int(data)}; ", 1)
+    (folder / "Procfile").write_text(full)
+    if data:
+        run = start().says("Cannot connect").says("MISCONF")
+        assert run.streams(1)
+        assert run.process.poll() is None
+    else:
+        run = start("run.py", VERBOSE="").says("failed")
+        assert run.all_gone() == 1
+        said = run.log.read_text().splitlines()
+        assert len(said) == 3 and "Write error" in said[1], said
+
+
+def test_the_web_starts_though_the_worker_cannot_reach_redis(start: Start) -> None:
+    run = start(REDIS_URL="redis://127.0.0.1:9")
+    assert run.streams(1)
+    assert run.process.poll() is None
+
+
+def test_all_wait_while_redis_has_no_memory_and_no_task_is_lost(start: Start) -> None:
+    run = start()
+    run.db().set("let it end", 1)
+    worker = run.pid("-m celery")
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: run.db().info("clients")["blocked_clients"] == 0)
+    subprocess.run([sys.executable, "-c", SEND], cwd=run.folder, env=run.env, check=True)
+    run.db().config_set("maxmemory", 1)
+    os.kill(worker, signal.SIGCONT)
+    run.says("Cannot connect").says("'maxmemory'")
+    assert run.db().llen("celery") == 1
+    run.db().config_set("maxmemory", 0)
+    until(lambda: run.db().get("done") == "1")
+    assert run.process.poll() is None
+
+
+@pytest.fixture
+def appended(start: Start) -> Path:
+    """The append-only file of a server that has ended, with two keys."""
+    server = start("redis_server.py").says("Ready to accept")
+    server.db().set("first", 1)
+    server.db().set("second", 2)
+    server.process.terminate()
+    server.all_gone()
+    [file] = server.folder.glob("instance/valkey/appendonlydir/*.incr.aof")
+    return file
+
+
+def test_a_damaged_file_is_refused_with_what_to_do(start: Start, appended: Path) -> None:
+    good = appended.read_bytes()
+    appended.write_bytes(good.replace(b"$6\r\nsecond", b"$x\r\nsecond"))
+    run = start("run.py", VERBOSE="").says("failed")
+    assert run.all_gone() == 1
+    assert "python redis_server.py repair" in run.log.read_text()
+
+    repair = [sys.executable, "redis_server.py", "repair"]
+    subprocess.run(repair, cwd=run.folder, input=b"y\n", check=True)
+    server = start("redis_server.py").says("Ready to accept")
+    assert server.db().mget("first", "second") == ["1", None]
+
+
+def test_a_file_that_ends_too_early_is_accepted(start: Start, appended: Path) -> None:
+    appended.write_bytes(appended.read_bytes()[:-3])
+    server = start("redis_server.py").says("Ready to accept")
+    assert server.db().mget("first", "second") == ["1", None]
+
+
+def test_a_missing_manifest_is_refused_with_what_to_do(start: Start, appended: Path) -> None:
+    (appended.parent / "appendonly.aof.manifest").unlink()
+    run = start("run.py", VERBOSE="").says("is missing: restore it, or move")
+    assert run.all_gone() == 1
+
+
+# What is shown
+
+
+def lines(run: Run) -> list[tuple[str, ...]]:
+    """Return name and text of each line that run.py has printed."""
+    return [tuple(line.split(" | ", 1)) for line in run.log.read_text().splitlines()]
+
+
+def test_a_run_without_trouble_takes_a_few_lines(start: Start) -> None:
+    run = start(VERBOSE="")
+    run.process.send_signal(SIGINT)
+    run.all_gone()
+    said = lines(run)
+    assert [name.strip() for name, _ in said[:6:2]] == ["redis", "worker", "web"]
+    assert [text for _, text in said[:6:2]] == ["starting"] * 3
+    assert said[5][1] == f"Open http://127.0.0.1:{run.port} (Ctrl-C stops)"
+    assert sorted(said[6:]) == [(name, "stopped") for name in ("redis ", "web   ", "worker")]
+
+
+def test_what_is_no_routine_is_shown(start: Start) -> None:
+    run = start(VERBOSE="")
+    with suppress(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{run.port}/bug")
+    run.says("ValueError: the bug")
+    said = run.log.read_text()
+    assert "something odd" in said
+    assert "looking for a bug" in said
+    assert "Traceback" in said
+    assert "something routine" not in said and "INFO" not in said
+
+
+def test_a_process_that_is_killed_is_named(start: Start) -> None:
+    run = start(VERBOSE="")
+    os.kill(run.pid("-m gunicorn"), SIGKILL)
+    assert run.all_gone() == 1
+    failed = [(name.strip(), text) for name, text in lines(run) if "failed" in text]
+    assert failed == [("web", "failed: it ended by itself, with status -9")]
+
+
+def test_a_closed_pipe_ends_all(start: Start) -> None:
+    run = start()
+    shell = ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"]
+    again = start(*shell, f"{sys.executable} run.py | head -n 1", VERBOSE="")
+    assert run and again.all_gone() == 0
 
 
 # Traps
