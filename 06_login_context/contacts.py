@@ -18,7 +18,8 @@ from wx import Contact, bot_class
 
 bp = Blueprint("contacts", __name__, url_prefix="/j")
 
-LIMITS = {"page": 10**6, "per_page": 100, "q": 100, "recipients": 50, "text": 2000}
+LIMITS = {"page": 10**6, "per_page": 100, "q": 100, "recipients": 50, "text": 2000, "name": 255}
+FORBIDDEN = "[\0\ud800-\udfff]"  # half an emoji has no UTF-8
 KEPT = 50  # messages of an account
 REPEATABLE = 24 * 60 * 60  # seconds in which a message that is sent again is known
 
@@ -80,13 +81,17 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
     shortest = 1 if file is None else 0  # an attachment needs no text
     if not isinstance(text, str) or not shortest <= len(text) <= LIMITS["text"]:
         wrong["text"] = [f"A text of 1 to {LIMITS['text']} characters is needed."]
-    elif re.search("[\0\ud800-\udfff]", text):  # half an emoji has no UTF-8
+    elif re.search(FORBIDDEN, text):
         wrong["text"] = ["It has characters that are not allowed."]
 
     if file is not None:
         stored = isinstance(file, str) and re.fullmatch("[0-9a-f]{64}[.][a-z0-9]+", file)
         if not stored or not (current_app.config["UPLOAD_FOLDER"] / file).is_file():
             wrong["attachment"] = ["The filename that POST /uploads answered with is needed."]
+
+    name = data.get("attachment_name", "")
+    if not isinstance(name, str) or len(name) > LIMITS["name"] or re.search(FORBIDDEN, name):
+        wrong["attachment_name"] = [f"A text of at most {LIMITS['name']} characters is needed."]
 
     id = data.get("id", secrets.token_hex(8))
     if not isinstance(id, str) or not re.fullmatch("[A-Za-z0-9_-]{16,64}", id):
@@ -112,6 +117,7 @@ def send() -> Success:
         "to": [names[id] for id in to],
         "text": text,
         "attachment": url_for("uploaded_file", filename=file) if file else None,
+        "attachment_name": data.get("attachment_name"),
         "at": datetime.fromtimestamp(now(), UTC).isoformat(timespec="milliseconds"),
         "mine": True,
     }

@@ -251,11 +251,47 @@ def test_on_an_address_that_no_phone_can_reach_the_link_is_the_way(new_context: 
     expect(page.get_by_text("Scan the code", exact=True)).to_be_visible()
 
 
+def test_the_message_is_a_few_presses_of_tab_away(new_context: NewContext) -> None:
+    page = logged_in(new_context, "ada")
+    page.get_by_role("button", name="Log out").focus()
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("link", name="Skip to the message")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("at once")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("at once")
+
+    page.get_by_role("radio", name="Friends").focus()
+    page.keyboard.press("Tab")  # the list is one stop, and the arrow keys move in it
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    chosen = page.locator("#list li").nth(48).get_by_role("checkbox")
+    expect(chosen).to_be_focused()
+    expect(chosen).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Show more")).to_be_focused()
+
+
+def test_a_picture_is_shown_with_its_name_and_recipients_with_their_faces(
+    new_context: NewContext,
+) -> None:
+    page = logged_in(new_context, "ada")
+    picture = (Path(__file__).parent / "click.png").read_bytes()
+    file = FilePayload(name="click 周三.png", mimeType="image/png", buffer=picture)
+    page.get_by_label("Attachment").set_input_files(file)
+    page.get_by_role("checkbox", name=NAMES["lin"], exact=True).check()
+    write(page, NAMES["omar"], "to both of you")
+    row = page.locator("#messages li", has_text="to both of you")
+    expect(row.get_by_role("link", name="click 周三.png")).to_be_visible()
+    until(lambda: row.locator("img").evaluate("img => img.naturalWidth"))
+    expect(row.locator(".avatar")).to_have_count(2)
+
+
 def test_everything_works_with_the_keyboard_alone(new_context: NewContext) -> None:
     page = opened(new_context())
     state(page, "pending")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="open its link in a second tab")).to_be_focused()
+    expect(page.get_by_role("link", name="open the link in a second tab")).to_be_focused()
     with page.context.expect_page() as tab:
         page.keyboard.press("Enter")
     phone = tab.value
@@ -336,7 +372,7 @@ def test_an_attachment_is_sent_and_opened(new_context: NewContext) -> None:
         ada.get_by_label("Attachment").set_input_files(file)
         write(ada, NAMES["lin"], f"see {name}")
         row = lin.locator("#messages li", has_text=f"see {name}").first
-        link = row.get_by_role("link", name="Open the attachment")
+        link = row.get_by_role("link", name=name)
         if name == "note.txt":
             with lin.expect_popup() as popup:
                 link.click()

@@ -2,7 +2,7 @@
 // changed. So a reload, a lost event and another tab need no code of their own.
 const KINDS = { users: "friends", groups: "groups", mps: "official accounts" };
 const LOGIN = {
-  pending: "Waiting for you to scan the code.",
+  pending: "Waiting for you to confirm.",
   scanned: "Scanned. Now confirm it there.",
   confirmed: "Confirmed. Logging in …",
   cancelled: "Cancelled: nobody was logged in.",
@@ -177,7 +177,13 @@ async function showMore() {
   const more = await read(kind, list.page + 1);
   Object.assign(list, more, { [kind]: [...shown, ...more[kind]] });
   showList();
-  $("list").children[shown.length]?.querySelector("input").focus();
+  focusOn($("list").querySelectorAll("input")[shown.length]);
+}
+
+function focusOn(box) {
+  $("list").querySelector("[tabindex='0']").tabIndex = -1;
+  box.tabIndex = 0;
+  box.focus();
 }
 
 function showList() {
@@ -185,9 +191,10 @@ function showList() {
     input.nextElementSibling.textContent = lists[input.value].total;
   }
   const { [kind]: items, page, pages, total } = lists[kind];
-  $("list").replaceChildren(...items.map(({ id, name }) => {
+  $("list").replaceChildren(...items.map(({ id, name }, n) => {
     const item = copy("contact", name), box = item.querySelector("input");
     box.checked = recipients.has(id);
+    box.tabIndex = n ? -1 : 0; // the list is one stop of the Tab key
     box.onchange = () => choose(id, box.checked && name);
     return item;
   }));
@@ -217,18 +224,29 @@ function showRecipients() {
 function showMessages(more) {
   const known = new Map([...more, ...messages].map((message) => [message.id, message]));
   messages = [...known.values()].sort((a, b) => b.at.localeCompare(a.at)).slice(0, 50);
-  $("messages").replaceChildren(...messages.map(({ from, to, text, at, attachment, mine }) => {
-    // The marks keep a name that runs from right to left from turning its neighbours around.
-    const names = to.map((name) => `\u2068${name}\u2069`).join(", ");
-    const item = copy("message", mine ? `To ${names}` : from, mine ? to[0] : from);
-    const [time, body, link] = ["time", ".text", "a"].map((part) => item.querySelector(part));
-    time.dateTime = at;
-    time.textContent = new Date(at).toLocaleString([], WHEN);
-    body.textContent = text;
-    if (attachment) link.href = attachment;
-    else link.remove();
-    return item;
-  }));
+  $("messages").replaceChildren(...messages.map(showMessage));
+}
+
+function showMessage({ from, to, text, at, attachment, attachment_name, mine }) {
+  // The marks keep a name that runs from right to left from turning its neighbours around.
+  const names = to.map((name) => `\u2068${name}\u2069`).join(", ");
+  const item = copy("message", mine ? `To ${names}` : from, mine ? to.slice(0, 3) : [from]);
+  const [time, body, link] = ["time", ".text", ".attachment"].map((part) => item.querySelector(part));
+  time.dateTime = at;
+  time.textContent = new Date(at).toLocaleString([], WHEN);
+  body.textContent = text;
+  if (!attachment) link.remove();
+  else showAttachment(link, attachment, attachment_name ?? "Attachment");
+  return item;
+}
+
+function showAttachment(link, url, name) {
+  link.href = url;
+  link.firstChild.textContent = name;
+  if (!/\.(gif|jpe?g|png|webp)$/.test(url)) return;
+  const preview = new Image();
+  Object.assign(preview, { src: url, alt: "", loading: "lazy" });
+  link.prepend(preview);
 }
 
 async function send() {
@@ -238,7 +256,8 @@ async function send() {
   const form = new FormData();
   form.append("file", file);
   const attachment = file ? (await api("POST", "/uploads", form)).filename : null;
-  const message = { recipients: [...recipients.keys()], text, attachment };
+  const message = { recipients: [...recipients.keys()], text };
+  if (file) Object.assign(message, { attachment, attachment_name: file.name });
   // The same id for the same message: if there is no response, you can send it again, safely.
   const content = JSON.stringify(message);
   if (draft.content !== content) draft = { content, id: randomId() };
@@ -279,6 +298,14 @@ on("fetch", "click", async () => {
   load();
 });
 on("more", "click", showMore);
+on("list", "keydown", (event) => {
+  const boxes = [...$("list").querySelectorAll("input")], at = boxes.indexOf(event.target);
+  const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: boxes.length - 1 };
+  const box = boxes[moves[event.key]];
+  if (!box) return;
+  event.preventDefault();
+  focusOn(box);
+});
 on("compose", "submit", send);
 on("kinds", "change", ({ target }) => {
   kind = target.value;

@@ -49,7 +49,7 @@ function note(text) {
 function on(id, event, action) { // one at a time; what goes wrong is said
   let running;
   $(id).addEventListener(event, async (details) => {
-    details.preventDefault();
+    if (event === "submit") details.preventDefault();
     if (running) return;
     running = true;
     try {
@@ -62,11 +62,17 @@ function on(id, event, action) { // one at a time; what goes wrong is said
   });
 }
 
-// A copy of a <template>, with a name and, in the name's colour, its initials.
-function copy(template, name, face = name) {
+// A copy of a <template>, with a name and, in their colours, the initials of one face or more.
+function copy(template, name, faces = [name]) {
   const item = $(template).content.firstElementChild.cloneNode(true);
   item.querySelector("bdi").textContent = name;
-  paint(item.querySelector(".avatar"), face);
+  const group = item.querySelector(".avatars");
+  for (const face of group ? faces : []) {
+    const avatar = document.createElement("span");
+    avatar.className = "avatar";
+    group.append(avatar);
+  }
+  item.querySelectorAll(".avatar").forEach((avatar, n) => paint(avatar, faces[n]));
   return item;
 }
 

@@ -202,8 +202,9 @@ def test_the_newest_fifty_are_kept_newest_first(desk: Desk, ada: FlaskClient) ->
 def test_an_attachment_is_an_upload(ada: FlaskClient) -> None:
     file = ada.post("/uploads", data={"file": (BytesIO(b"minutes"), "minutes.txt")}).json
     assert file
-    message = send(ada, text="", attachment=file["filename"]).json["message"]
-    assert message["attachment"] == file["url"]
+    sent = {"attachment": file["filename"], "attachment_name": "Minutes, 周三.txt"}
+    message = send(ada, text="", **sent).json["message"]
+    assert (message["attachment"], message["attachment_name"]) == (file["url"], "Minutes, 周三.txt")
     assert ada.get(message["attachment"]).data == b"minutes"
 
 
@@ -218,6 +219,7 @@ WRONG: dict[str, list[Any]] = {
     "recipients": [None, "lin", {}, {"lin": 1}, 7, *NO_IDS, *UNKNOWN],
     "text": [None, "", 7, [], {}, True, "x" * 2001, "a\0b", "\ud83d", "\udc4b!"],
     "attachment": [7, [], {}, True, *NO_FILES],
+    "attachment_name": [None, 7, [], "x" * 256, "a\0b", "\ud83d"],
     "id": [None, 7, "", "short", "x" * 65, "x" * 15 + "\n", "é" * 16],
 }
 
