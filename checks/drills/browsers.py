@@ -38,6 +38,9 @@ class Chromium:
     def open(self, url: str) -> None:
         self.page.goto(url)
 
+    def back(self) -> None:
+        self.page.go_back()
+
     def evaluate(self, js: str) -> Any:
         return self.page.evaluate(js)
 
@@ -122,6 +125,9 @@ class Firefox:
     def open(self, url: str) -> None:
         self.ask("browsingContext.navigate", context=self.tab, url=url, wait="complete")
 
+    def back(self) -> None:
+        self.ask("browsingContext.traverseHistory", context=self.tab, delta=-1)
+
     def evaluate(self, js: str) -> Any:
         js = f"Promise.resolve({js}).then(value => JSON.stringify(value) ?? 'null')"
         target = {"context": self.tab}
@@ -134,11 +140,12 @@ class Firefox:
         self.ask("input.performActions", context=self.tab, actions=[source])
 
     def click(self, selector: str) -> None:
-        self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        element = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{element}.scrollIntoView({{ block: 'center' }})")
         locator = {"type": "css", "value": selector}
         found = self.ask("browsingContext.locateNodes", context=self.tab, locator=locator)
-        element = {"sharedId": found["nodes"][0]["sharedId"]}
-        origin = {"type": "element", "element": element}
+        node = {"sharedId": found["nodes"][0]["sharedId"]}
+        origin = {"type": "element", "element": node}
         move = {"type": "pointerMove", "x": 0, "y": 0, "origin": origin}
         press = [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
         self.perform("pointer", [move, *press])
@@ -173,12 +180,11 @@ class WebKit:
 
     def open(self, url: str) -> None:
         self.ask("POST", "/url", url=url)
-        # Its driver doesn't pass the console on. So what fails before the page has loaded is lost.
-        self.evaluate("""(() => {
-            self.heard = [];
-            addEventListener("error", ({ message }) => heard.push(message));
-            addEventListener("unhandledrejection", ({ reason }) => heard.push(`${reason}`));
-        })()""")
+        self.faults()
+
+    def back(self) -> None:
+        self.ask("POST", "/back")
+        self.faults()
 
     def evaluate(self, js: str) -> Any:
         return self.ask("POST", "/execute/sync", script=f"return {js}", args=[])
@@ -197,7 +203,13 @@ class WebKit:
         return {cookie["name"]: cookie["value"] for cookie in self.ask("GET", "/cookie")}
 
     def faults(self) -> list[str]:
-        heard: list[str] = self.evaluate("heard")
+        # Its driver doesn't pass the console on. So what fails while a page loads is lost.
+        heard: list[str] = self.evaluate("""(() => {
+            if (self.heard) return heard;
+            addEventListener("error", ({ message }) => heard.push(message));
+            addEventListener("unhandledrejection", ({ reason }) => heard.push(`${reason}`));
+            return self.heard = [];
+        })()""")
         return heard
 
 
@@ -207,6 +219,8 @@ Engine = Chromium | Firefox | WebKit
 @contextmanager
 def firefox(home: Path) -> Iterator[Firefox]:
     program = shutil.which("firefox-esr") or shutil.which("firefox") or missing("Firefox")
+    # Typing scrolls as well, and a click would miss what still moves.
+    (home / "user.js").write_text('user_pref("general.smoothScroll", false);\n')
     port = free_port()
     command = [program, "--headless", "--profile", str(home), "--remote-debugging-port", str(port)]
     with ExitStack() as running:
