@@ -23,6 +23,7 @@ from errors import ServiceUnavailable
 
 KEY = "events"  # its entries have: channel, type, data (JSON), last ("1" ends the streams)
 BLOCK = 5  # seconds that the reader waits in Redis at a time
+OPENING = 20  # streams at once; when more browsers come back together, they wait their turn
 SEND_BUFFER = 64 * 1024  # bytes that the kernel keeps for a browser that doesn't read
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing the socket throws away what it still holds
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx reads the latter
@@ -86,6 +87,7 @@ class SSE:
             app.config.setdefault(name, value)
         self.app, self.redis, self.channels, self.seconds_left = app, redis, channels, seconds_left
         self.lock = threading.Lock()
+        self.turns = threading.BoundedSemaphore(OPENING)
         self.streams: set[Stream] = set()
         self.by_channel: dict[str, set[Stream]] = {}
         self.reader: threading.Thread | None = None
@@ -123,9 +125,10 @@ class SSE:
         # after add() is queued, and what happened before newest() is known to seconds_left().
         self.add(stream)
         try:
-            missed = after(self.redis, asked) if asked else []
-            start = asked if asked and missed is not None else self.newest()
-            end = time.monotonic() + self.seconds_left()
+            with self.turns:
+                missed = after(self.redis, asked) if asked else []
+                start = asked if asked and missed is not None else self.newest()
+                end = time.monotonic() + self.seconds_left()
         except Exception:
             self.remove(stream)
             raise
