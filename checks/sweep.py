@@ -18,18 +18,12 @@ os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = temporary.name  # not in the chapte
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-sys.path.insert(0, "")
+sys.path[:0] = ["", str(Path(__file__).with_name("drills"))]
 from app import create_app  # type: ignore[import-not-found]  # noqa: E402
+from corpus import BROKEN, FORMATS, JSON_BOMBS  # noqa: E402
 
 REQUESTS = 2500
-BROKEN = [("GET", "/j/boom"), ("HEAD", "/j/boom"), ("POST", "/j/sync")]
-FORMATS = {
-    "03": ({"r", "msg"}, {"r", "msg"}),
-    "04": ({"error_code", "msg", "request"}, {"error_code", "msg", "request"}),
-    "05": ({"error_code", "msg", "request"}, {"error_code", "msg", "request", "request_id"}),
-}
-needed, known = FORMATS[Path.cwd().name[:2]]
-api = ("/j/",) if "r" in needed else ("/j/", "/v1/")
+needed, known, api = FORMATS[Path.cwd().name[:2]]
 
 app = create_app({"UPLOAD_FOLDER": f"{temporary.name}/uploads", "PROPAGATE_EXCEPTIONS": False})
 client = app.test_client()
@@ -42,7 +36,7 @@ value = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
     max_leaves=8,
 )
-bombs = st.sampled_from([b"[" * 100_000, b'{"a":' * 50_000, b"1" * 5000, b"\xff", b"x" * 2**20])
+bombs = st.sampled_from(JSON_BOMBS)
 
 fields = {"type": "email", "account": "a@b.example", "secret": "long enough", "nickname": "Ada"}
 one_odd = st.builds(lambda name, odd: fields | {name: odd}, st.sampled_from([*fields]), value | odd)
