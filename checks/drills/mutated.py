@@ -285,11 +285,24 @@ def log_in(url: str, account: str) -> str:
         return str(SimpleCookie(response.headers["Set-Cookie"])["desk"].value)
 
 
+def wait_for_contacts(url: str, cookie: str) -> None:
+    """Wait until the task has fetched them; before that, nothing can be sent to them."""
+    me = Request(f"{url}/j/me", headers={"Cookie": f"desk={cookie}"})
+    end = time.monotonic() + HANGS
+    while time.monotonic() < end:
+        with urlopen(me, timeout=HANGS) as response:
+            if json.load(response)["ready"]:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the contacts of a new login never came")
+
+
 @contextmanager
 def desk(temporary: Path) -> Iterator[Server]:
     """Serve chapter 06 as ``make run-06`` does."""
     with Desk(temporary / "06", **SETTINGS) as desk:
-        kept = {corpus.LOGIN: log_in(desk.url, "ada").encode()}
+        ada = log_in(desk.url, "ada")
+        wait_for_contacts(desk.url, ada)
 
         def renew() -> dict[bytes, bytes]:
             """Return stand-ins for a code that nobody has used, and for a login that may end."""
@@ -299,7 +312,7 @@ def desk(temporary: Path) -> Iterator[Server]:
                 corpus.CODE: uuid.encode(),
                 corpus.KEY: key.encode(),
                 corpus.LEAVING: leaving.encode(),
-                **kept,
+                corpus.LOGIN: ada.encode(),
             }
 
         yield Server("06", desk.port, desk.folder / "log", renew, renew())
