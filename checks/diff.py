@@ -1,4 +1,8 @@
-"""Show what a chapter adds to the one before it: ``diff.py 03``, or ``diff.py 03 1`` for all."""
+"""Show what a chapter or a step of chapter 06 adds to the one before it.
+
+``diff.py 03``, or ``diff.py 03 1`` with tests and pages; ``diff.py 06 "" 2`` for step 2. The last
+step is the chapter itself: ``diff.py 06 "" 5`` shows what it adds to step 4.
+"""
 
 import os
 import re
@@ -8,20 +12,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections import Counter
 from pathlib import Path
 
-from book import CHAPTERS, ROOT, changes
+from book import CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEP_NAMES, STEPS, before, difference, title
 
 QUIET_FOLDERS = ("tests/", "static/", "templates/")
-QUIET_FILES = (
-    "conftest.py",
-    "frontend/index.html",
-    "frontend/main.js",
-    "frontend/package-lock.json",
-    "frontend/package.json",
-)
-QUIET_TYPES = (".md", ".png")
+QUIET_FILES = ("conftest.py", "frontend/index.html", "frontend/main.js")
+QUIET_TYPES = (".json", ".md", ".png")
 # Written anew in every chapter: compared with the one before, two programs would only be mixed.
 WHOLE = ("article.py", "tests/test_traps.py")
 INDENT = 14  # as wide as "carried over: "
@@ -32,9 +29,9 @@ def is_code(name: str) -> bool:
     return not quiet
 
 
-def table(chapter: Path) -> list[str]:
+def table(app: Path) -> list[str]:
     """Return the names in the README's table of changes, which begins with the technique."""
-    readme = (chapter / "README.md").read_text(encoding="utf-8")
+    readme = (app / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(.+?)` \|(.*)", readme, re.MULTILINE)
     names = [name for name, _ in rows]
 
@@ -62,8 +59,12 @@ def summary(changed: dict[str, list[str]], rows: list[str]) -> str:
     """Return a line for each group of files; of those carried over, only how many there are."""
     lines = []
     for kind in ("new", "changed", "left behind"):
-        count = Counter(row_of(name, rows) for name in in_order(changed[kind], rows))
-        shown = [f"{row} ({count[row]} files)" if row.endswith("/") else row for row in count]
+        groups: dict[str, list[str]] = {}
+        for name in in_order(changed[kind], rows):
+            groups.setdefault(row_of(name, rows), []).append(name)
+        shown = []
+        for row, names in groups.items():
+            shown.append(f"{row} ({len(names)} files)" if len(names) > 1 else names[0])
         if shown:
             lines.append(f"{kind + ':':{INDENT}}{', '.join(shown)}")
     carried = len(changed["carried over"])
@@ -80,7 +81,7 @@ def summary(changed: dict[str, list[str]], rows: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def difference(old: str, new: str) -> str:
+def compare(old: str, new: str) -> str:
     colour = "--color=always" if sys.stdout.isatty() else "--color=never"
     command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
     command += ["--src-prefix=a/", "--dst-prefix=b/", "--", old, new]
@@ -105,28 +106,49 @@ def show(text: str) -> None:
     subprocess.run(pager, shell=True, input=text.encode(), env=env)
 
 
-def main(number: str, everything: str = "") -> None:
+def with_pages(changed: dict[str, list[str]], old: Path | None, new: Path) -> dict[str, list[str]]:
+    """Return *changed* with the pages of *new*, which are no files of the app."""
+    added: dict[str, list[str]] = {"new": [], "changed": []}
+    for page in PAGE_NAMES:
+        if (new / page).exists():
+            is_new = not old or not (old / page).exists()
+            added["new" if is_new else "changed"].append(page)
+    return {kind: [*names, *added.get(kind, [])] for kind, names in changed.items()}
+
+
+def chosen(number: str, step: str) -> tuple[Path | None, Path]:
+    """Return the two folders that are compared."""
+    if step == str(len(STEP_NAMES) + 1):
+        return STEPS[-1], COMBINED
+    if step:
+        new = STEPS[int(step) - 1]
+    else:
+        [new] = [chapter for chapter in CHAPTERS if chapter.name.startswith(f"{number}_")]
+    return before(new), new
+
+
+def main(number: str, everything: str = "", step: str = "") -> None:
     if not shutil.which("git"):
         sys.exit("git is needed to show a diff; install it first")
-    [index] = [i for i, path in enumerate(CHAPTERS) if path.name.startswith(f"{number}_")]
-    chapter = CHAPTERS[index]
-    before = CHAPTERS[index - 1] if index else None
+    old, new = chosen(number, step)
 
-    changed = changes(chapter)
+    changed = difference(old, new)
     if everything:
-        for page in ("README.md", "traps.md"):
-            if (chapter / page).exists():
-                is_new = not before or not (before / page).exists()
-                changed["new" if is_new else "changed"].append(page)
+        changed = with_pages(changed, old, new)
+    if old in STEPS and new == COMBINED:  # the steps aren't part of what comes after them
+        for kind, names in changed.items():
+            changed[kind] = [name for name in names if not name.startswith("steps/")]
 
-    rows = table(chapter)
+    rows = table(new)
     text = summary(changed, rows)
     for name in in_order([*changed["new"], *changed["changed"]], rows):
-        if everything or is_code(name):
-            old = "/dev/null"
-            if before and name in changed["changed"] and name not in WHOLE:
-                old = f"{before.name}/{name}"
-            text += "\n" + difference(old, f"{chapter.name}/{name}")
+        # Each step is a chapter in small; make diff-06 STEP=2 shows it.
+        if name.startswith("steps/") or not (everything or is_code(name)):
+            continue
+        source = "/dev/null"
+        if old and name in changed["changed"] and name not in WHOLE:
+            source = f"{title(old)}/{name}"
+        text += "\n" + compare(source, f"{title(new)}/{name}")
     show(text)
 
 

@@ -9,20 +9,18 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from book import CHAPTERS, PAGE_NAMES, ROOT
+from book import APPS, CHAPTERS, COMBINED, PAGE_NAMES, ROOT
 
-# Chapter 06 keeps the form that every chapter had before, until it is rewritten as well. The form
-# has other headings and its traps in the README, and its table of changes lists every file.
-OLD_FORM = [chapter for chapter in CHAPTERS if chapter.name == "06_login_context"]
-NEW_FORM = [chapter for chapter in CHAPTERS if chapter not in OLD_FORM]
+# Each of them adds one technique; chapter 06 combines them, and its steps have pages of their own.
+ONE_TECHNIQUE = [chapter for chapter in CHAPTERS if chapter != COMBINED]
 
 
-def pages(chapter: Path) -> list[Path]:
-    """Return the chapter's README and, if it has one, its page of traps."""
-    return [chapter / name for name in PAGE_NAMES if (chapter / name).exists()]
+def pages(app: Path) -> list[Path]:
+    """Return the README of a chapter or a step, and what other pages it has."""
+    return [app / name for name in PAGE_NAMES if (app / name).exists()]
 
 
-PAGES = [ROOT / "README.md", *(page for chapter in CHAPTERS for page in pages(chapter))]
+PAGES = [ROOT / "README.md", *(page for app in APPS for page in pages(app))]
 
 
 @dataclass
@@ -130,29 +128,27 @@ def table(page: Path, title: str) -> list[tuple[int, list[str]]]:
     return [(number, cells) for number, cells in rows(page) if section_at(page, number) == title]
 
 
-def declared(chapter: Path) -> dict[str, tuple[str, str]]:
-    """Return what the chapter's README says of each file, and where it says so, by file name."""
-    page = chapter / "README.md"
-    title = "What changed" if chapter in NEW_FORM else "What changed in this chapter"
+def declared(app: Path) -> dict[str, tuple[str, str]]:
+    """Return what the README of *app* says of each file, and where it says so, by file name."""
+    page = app / "README.md"
     found = {}
-    for number, cells in table(page, title):
+    for number, cells in table(page, "What changed"):
         place = f"{page.relative_to(ROOT)}:{number}"
         found[cells[0].strip("`")] = (cells[1], place)
     return found
 
 
-def row_of(chapter: Path, name: str) -> str:
+def row_of(app: Path, name: str) -> str:
     """Return the row of the table of changes that *name* belongs to: its own or its folder's."""
-    return name if name in declared(chapter) else f"{name.split('/')[0]}/"
+    return name if name in declared(app) else f"{name.split('/')[0]}/"
 
 
-def carried_over(chapter: Path, name: str) -> bool:
-    """Tell whether the README says of a file of the chapter before that it's the same here.
+def carried_over(app: Path, name: str) -> bool:
+    """Tell whether the README says of a file of the app before that it's the same here.
 
     It says so by leaving it out of the table of changes.
     """
-    by_default = "carried over" if chapter in NEW_FORM else ""
-    kind, _ = declared(chapter).get(row_of(chapter, name), (by_default, ""))
+    kind, _ = declared(app).get(row_of(app, name), ("carried over", ""))
     return kind == "carried over"
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from book import NOT_OURS
-from pages import NEW_FORM, Part, find, parts
+from pages import ONE_TECHNIQUE, Part, find, parts
 
 pytestmark = pytest.mark.drill
 
 EXERCISES = [
     part
-    for chapter in NEW_FORM
+    for chapter in ONE_TECHNIQUE
     for part in parts(chapter / "README.md", "h3")
     if part.section == "Exercises"
 ]
@@ -74,7 +74,7 @@ def answer_to(exercise: Part) -> str:
     return " ".join(found[0].split())
 
 
-@pytest.mark.parametrize("chapter", NEW_FORM, ids=lambda chapter: chapter.name)
+@pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=lambda chapter: chapter.name)
 def test_a_chapter_has_two_or_three_exercises(chapter: Path) -> None:
     own = [part for part in EXERCISES if part.page.parent == chapter]
     assert 2 <= len(own) <= 3, f"{chapter.name}/README.md: has {len(own)} exercises"

@@ -1,4 +1,4 @@
-"""The nginx configurations in the READMEs of 01 and 06, in a real nginx before the real apps."""
+"""The nginx configurations on the pages of 01 and 06, in a real nginx before the real apps."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, FilePayload, expect
 from book import CHAPTERS
 from conftest import Serve, missing
 from desk import Desk
-from pages import blocks
+from pages import blocks, pages
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -71,7 +71,8 @@ def nginx(folder: Path, port: int, server: str) -> Iterator[None]:
 
 
 def block(chapter: Path) -> str:
-    [text] = [b.text for b in blocks(chapter / "README.md") if b.language == "nginx"]
+    everything = [block for page in pages(chapter) for block in blocks(page)]
+    [text] = [block.text for block in everything if block.language == "nginx"]
     return text
 
 

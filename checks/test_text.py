@@ -13,11 +13,22 @@ from pathlib import Path
 import pytest
 
 import transcripts
-from book import CHAPTERS, ROOT, changes, traps
+from book import (
+    APPS,
+    CHAPTERS,
+    COMBINED,
+    ROOT,
+    SHARED,
+    STEP_NAMES,
+    STEPS,
+    changes,
+    chapter_number,
+    title,
+    traps,
+)
 from conftest import missing
 from pages import (
-    NEW_FORM,
-    OLD_FORM,
+    ONE_TECHNIQUE,
     PAGES,
     Block,
     Part,
@@ -29,7 +40,6 @@ from pages import (
     parts,
     row_of,
     rows,
-    section,
     tokens,
 )
 from words import prose
@@ -46,16 +56,25 @@ HEADINGS = [
     "What changed",
     "Next",
 ]
-OLD_HEADINGS = [
+COMBINED_HEADINGS = [
     "Run it",
-    "The problem",
-    "The technique",
+    "The steps",
+    "A login by QR code",
+    "What the guard refuses",
     "Try it",
-    "Traps",
-    "Then and now",
     "Use it in your app",
     "When to reach for something else",
-    "What changed in this chapter",
+    "What changed",
+    "Next",
+]
+STEP_HEADINGS = [
+    "Run it",
+    "As the article has it",
+    "The obvious way",
+    "What goes wrong",
+    "Use it in your app",
+    "Exercises",
+    "What changed",
     "Next",
 ]
 TECHNIQUES = {
@@ -67,9 +86,10 @@ TECHNIQUES = {
 }
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
-each_new = pytest.mark.parametrize("chapter", NEW_FORM, ids=lambda chapter: chapter.name)
-each_old = pytest.mark.parametrize("chapter", OLD_FORM, ids=lambda chapter: chapter.name)
+each_app = pytest.mark.parametrize("app", APPS, ids=title)
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=title)
+each_technique = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=title)
+each_step = pytest.mark.parametrize("step", STEPS, ids=title)
 
 
 def lines(page: Path) -> Iterator[tuple[str, str]]:
@@ -108,6 +128,7 @@ def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
             ("python", "Use it in your app"),  # test_use.py
             ("python", "Exercises"),  # test_exercises.py
             ("nginx", "When to reach for something else"),  # test_nginx.py
+            ("nginx", "Behind nginx"),  # test_nginx.py
         }
         assert block.file or executed, f"{block}: names no file and is not executed"
     else:
@@ -120,11 +141,12 @@ def test_shell_commands_name_what_is_there(block: Block) -> None:
     folder = ROOT
     for line in block.text.splitlines():
         known = re.match(
-            r"(?:\w+=\S+ )?(?:make \S+(?: \w+=\S+)?|cd (?P<cd>\S+)|npm install"
+            r"(?:\w+=\S+ )*(?:make \S+(?: \w+=\S+)*|cd (?P<cd>\S+)|npm install"
             r"|npm run (?P<script>\S+)|pytest|python redis_server\.py"
-            r"|celery -A make_celery:celery worker --concurrency 2|gunicorn \"app:create_app\(\)\""
+            r"|celery -A make_celery:celery worker --concurrency 2"
+            r"|gunicorn (?:-b 127\.0\.0\.1:81\d\d )?(?:-w \d )?\"app:create_app\(\)\""
             r"|pip install -r (?P<file>\S+) pytest|python -m venv \.venv|\. \.venv/bin/activate"
-            r"|flask run --port 81\d\d)(?: +#.*)?$",
+            r"|flask run(?: --without-threads)?(?: --port 81\d\d)?)(?: +#.*)?$",
             line,
         )
         assert known, f"{block}: no command of this book: {line}"
@@ -135,11 +157,11 @@ def test_shell_commands_name_what_is_there(block: Block) -> None:
             assert known["script"] in scripts, f"{block}: not in package.json: {line}"
 
 
-@each_chapter
-def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
+@each_app
+def test_transcript_is_what_the_commands_print(app: Path) -> None:
     shutil.which("curl") or missing("curl")
     wrong = []
-    for block, true in transcripts.rerun(chapter):
+    for block, true in transcripts.rerun(app):
         says = block.text.splitlines()
         for offset, (said, is_true) in enumerate(zip(says, true.splitlines(), strict=False), 1):
             if said != is_true:
@@ -156,19 +178,36 @@ def test_transcript_is_what_the_commands_print(chapter: Path) -> None:
 # Chapters
 
 
-@each_chapter
-def test_headings_are_those_of_every_chapter(chapter: Path) -> None:
-    found = parts(chapter / "README.md", "h2")
-    wanted = HEADINGS if chapter in NEW_FORM else OLD_HEADINGS
-    for part, title in zip(found, wanted, strict=False):
-        assert part.title == title, f"{part}: the heading here is {title!r}"
-    assert len(found) == len(wanted), f"{chapter.name}/README.md: {wanted} are the headings"
+@pytest.mark.parametrize("app", [*ONE_TECHNIQUE, COMBINED], ids=title)
+def test_headings_are_those_of_every_chapter(app: Path) -> None:
+    found = parts(app / "README.md", "h2")
+    wanted = COMBINED_HEADINGS if app == COMBINED else HEADINGS
+    for part, heading in zip(found, wanted, strict=False):
+        assert part.title == heading, f"{part}: the heading here is {heading!r}"
+    assert len(found) == len(wanted), f"{title(app)}/README.md: {wanted} are the headings"
 
 
-@each_new
-def test_a_readme_has_900_to_1400_words(chapter: Path) -> None:
-    count = len(prose(chapter / "README.md").split())
-    assert 900 <= count <= 1400, f"{chapter.name}/README.md: has {count} words"
+@each_step
+def test_headings_of_a_step_are_some_of_a_chapters(step: Path) -> None:
+    rest = list(STEP_HEADINGS)
+    for part in parts(step / "README.md", "h2"):
+        assert part.title in rest, f"{part}: {rest} are the headings that may be here"
+        rest = rest[rest.index(part.title) + 1 :]
+    [first, *_] = headings(step / "README.md")
+    number = step.name.partition("_")[0]
+    wanted = f"06, step {number}: .+"
+    assert re.fullmatch(wanted, first[2]), f"{title(step)}/README.md: its title is {first[2]!r}"
+
+
+@pytest.mark.parametrize("app", APPS, ids=title)
+def test_a_readme_is_neither_long_nor_thin(app: Path) -> None:
+    least, most = 900, 1400
+    if app == COMBINED:
+        most = 1700
+    if app in STEPS:
+        least, most = 300, 700
+    count = len(prose(app / "README.md").split())
+    assert least <= count <= most, f"{title(app)}/README.md: has {count} words"
 
 
 def code_lines(path: Path) -> dict[int, str]:
@@ -187,7 +226,7 @@ def code_lines(path: Path) -> dict[int, str]:
     return {number: line for number, line in found.items() if line and not line.startswith("#")}
 
 
-@each_new
+@each_technique
 def test_every_line_of_the_technique_is_shown(chapter: Path) -> None:
     page, file = chapter / "README.md", TECHNIQUES[chapter.name[:2]]
     shown = [b.text.splitlines() for b in blocks(page) if (b.language, b.file) == ("python", file)]
@@ -201,7 +240,7 @@ def test_every_line_of_the_technique_is_shown(chapter: Path) -> None:
         pytest.fail("\n".join([f"{page.relative_to(ROOT)}: does not show", *hidden]))
 
 
-@each_new
+@each_technique
 def test_the_articles_code_is_shown(chapter: Path) -> None:
     shown = [b for b in blocks(chapter / "README.md") if b.file == "article.py"]
     lengths = [block.text.count("\n") for block in shown]
@@ -210,27 +249,27 @@ def test_the_articles_code_is_shown(chapter: Path) -> None:
     )
 
 
-@each_chapter
-def test_a_chapter_names_no_port_but_its_own(chapter: Path) -> None:
-    for page in pages(chapter):
+@each_app
+def test_an_app_names_no_port_but_its_own(app: Path) -> None:
+    for page in pages(app):
         for place, line in lines(page):
             for port in re.findall(r":(81\d\d)\b", line):
-                assert port == f"81{chapter.name[:2]}", f"{place}: says port {port}"
+                assert port == f"81{chapter_number(app)}", f"{place}: says port {port}"
 
 
-@each_chapter
-def test_table_of_changes_is_the_difference_of_the_folders(chapter: Path) -> None:
-    said = declared(chapter)
-    true = {name: kind for kind, names in changes(chapter).items() for name in names}
+@each_app
+def test_table_of_changes_is_the_difference_of_the_folders(app: Path) -> None:
+    said = declared(app)
+    true = {name: kind for kind, names in changes(app).items() for name in names}
     wrong = []
     for name, kind in true.items():
-        row = row_of(chapter, name)
+        row = row_of(app, name)
         if row in said:
             says, place = said[row]
             if says != kind:
                 wrong.append(f"{place}: says that {name} is {says}; it is {kind}")
         elif kind != "carried over":
-            wrong.append(f"{chapter.name}/README.md: says nothing of {name}, which is {kind}")
+            wrong.append(f"{title(app)}/README.md: says nothing of {name}, which is {kind}")
     for row, (_, place) in said.items():
         if not any(name.startswith(row) for name in true):
             wrong.append(f"{place}: there is no {row}")
@@ -239,11 +278,21 @@ def test_table_of_changes_is_the_difference_of_the_folders(chapter: Path) -> Non
         pytest.fail("\n".join([*wrong, hint]))
 
 
+@each_step
+def test_what_a_step_shares_with_another_app_is_the_same(step: Path) -> None:
+    wrong = []
+    for name, owner in SHARED.items():
+        if (step / name).exists() and (step / name).read_bytes() != (owner / name).read_bytes():
+            wrong.append(f"{title(step)}/{name} is not {title(owner)}/{name}; make carry copies it")
+    if wrong:
+        pytest.fail("\n".join(wrong))
+
+
 @pytest.mark.drill
-@each_chapter
-def test_chapter_alone_in_a_folder_passes_its_tests(chapter: Path, tmp_path: Path) -> None:
-    alone = tmp_path / chapter.name
-    shutil.copytree(chapter, alone, ignore=shutil.ignore_patterns("node_modules", "instance"))
+@each_app
+def test_an_app_alone_in_a_folder_passes_its_tests(app: Path, tmp_path: Path) -> None:
+    alone = tmp_path / app.name
+    shutil.copytree(app, alone, ignore=shutil.ignore_patterns("node_modules", "instance"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
@@ -288,14 +337,18 @@ def named_tests(part: Part) -> set[str]:
 
 
 def stories(chapter: Path) -> list[Part]:
-    if chapter in NEW_FORM:
-        assert (chapter / "traps.md").exists(), f"{chapter.name}: there is no traps.md"
-        return parts(chapter / "traps.md", "h2")
-    return [part for part in parts(chapter / "README.md", "h3") if part.section == "Traps"]
+    """Return the parts that tell one trap each, outside the README."""
+    assert (chapter / "traps.md").exists(), f"{chapter.name}: there is no traps.md"
+    found = parts(chapter / "traps.md", "h2")
+    if (chapter / "operations.md").exists():
+        of_servers = parts(chapter / "operations.md", "h3")
+        found += [part for part in of_servers if part.section == "Traps"]
+    return found
 
 
-def steps(chapter: Path) -> list[Part]:
-    found = parts(chapter / "README.md", "h3")
+def repairs(app: Path) -> list[Part]:
+    """Return the parts of the README that tell what goes wrong and repair it."""
+    found = parts(app / "README.md", "h3")
     return [part for part in found if part.section == "What goes wrong"]
 
 
@@ -314,9 +367,9 @@ def test_every_trap_is_a_short_story_and_names_its_test(chapter: Path) -> None:
         assert named_tests(part), f"{part}: names no test"
 
 
-@each_new
+@each_technique
 def test_what_goes_wrong_is_told_in_steps(chapter: Path) -> None:
-    found = steps(chapter)
+    found = repairs(chapter)
     assert 3 <= len(found) <= 5, f"{chapter.name}/README.md: has {len(found)} steps"
     for number, part in enumerate(found, 1):
         assert part.title.startswith(f"{number}. "), f"{part}: is number {number}"
@@ -334,7 +387,10 @@ def untold(folder: str, where: list[Path]) -> set[str]:
 
 @each_chapter
 def test_every_trap_of_a_chapter_is_told_there(chapter: Path) -> None:
-    lost = untold(chapter.name, pages(chapter))
+    where = pages(chapter)
+    if chapter == COMBINED:
+        where += [page for step in STEPS for page in pages(step)]
+    lost = untold(chapter.name, where)
     assert not lost, f"{chapter.name}: no page tells of {lost}"
 
 
@@ -348,11 +404,21 @@ def plain(title: str) -> str:
     return re.sub(r"^\d+\. |[`\\]", "", title).lower()
 
 
-@each_new
-def test_every_mark_of_a_trap_leads_to_its_story(chapter: Path) -> None:
-    titles = [plain(part.title) for part in [*steps(chapter), *stories(chapter)]]
+@each_step
+def test_a_step_tells_what_goes_wrong_and_names_a_test(step: Path) -> None:
+    told = [part for part in parts(step / "README.md", "h2") if part.title == "What goes wrong"]
+    assert told, f"{title(step)}/README.md: does not tell what goes wrong"
+    assert named_tests(told[0]), f"{told[0]}: names no test"
+
+
+@pytest.mark.parametrize("app", [*ONE_TECHNIQUE, *STEPS], ids=title)
+def test_every_mark_of_a_trap_leads_to_its_story(app: Path) -> None:
+    told_in = [*repairs(app), *stories(COMBINED if app in STEPS else app)]
+    if app in STEPS:  # where there is one trap, it may be the whole section
+        told_in += parts(app / "README.md", "h2")
+    titles = [plain(part.title) for part in told_in]
     lost = []
-    for path in (chapter / "article.py", chapter / "frontend/article.js"):
+    for path in (app / "article.py", app / "frontend/article.js"):
         for place, line in lines(path) if path.exists() else []:
             for mark in re.findall(r"(?:#|//) Trap: (.+)", line):
                 # The mark may be shorter than the heading, or longer.
@@ -400,25 +466,28 @@ def test_every_make_command_exists(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     chapters = [chapter.name[:2] for chapter in CHAPTERS]
     for place, line in code(page):
-        for goal, number in re.findall(r"(?:^|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b", line):
-            rule = rf"^{goal}-%:" if number else rf"^{goal}:"
+        command = r"(?:^|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b(?:.* STEP=(\w+))?"
+        for goal, chapter, step in re.findall(command, line):
+            rule = rf"^{goal}-%:" if chapter else rf"^{goal}:"
             assert re.search(rule, makefile, re.MULTILINE), f"{place}: there is no make {goal}"
-            assert number in ("", "NN", *chapters), f"{place}: there is no chapter {number}"
+            assert chapter in ("", "NN", *chapters), f"{place}: there is no chapter {chapter}"
+            if step:
+                known = [str(n) for n in range(1, len(STEP_NAMES) + 2)]
+                assert chapter == "06", f"{place}: chapter {chapter} has no steps"
+                assert step in known, f"{place}: there is no step {step}"
 
 
 @each_page
 def test_every_version_named_is_the_locks(page: Path) -> None:
     text = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
     lock = dict(re.findall(r"^(\S+)==(\S+)", text, re.MULTILINE))
-    history = {number for number, _ in section(page, "Then and now")}
     for token in tokens(page):
         # "since Werkzeug 1.2.3" tells of the past; a bare "Werkzeug 1.2.3" is what is used here.
-        number = token.map[0] + 1 if token.map else 0
-        if token.type != "inline" or number in history:
+        if token.type != "inline":
             continue
-        named = r"(?i)((?:for|in|since)\s)?\b([A-Za-z][\w-]*)(?:\s|==)(\d+\.[\d.]*\d)"
+        named = r"(?i)((?:for|from|in|since|until)\s)?\b([A-Za-z][\w-]*)(?:\s|==)(\d+\.[\d.]*\d)"
         for past, name, version in re.findall(named, token.content):
             true = lock.get(name.lower(), version)
-            place = f"{page.relative_to(ROOT)}:{number}"
+            place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
             same = past or f"{true}.".startswith(f"{version}.")
             assert same, f"{place}: says {name} {version}; the lock has {true}"

@@ -25,31 +25,37 @@ def test_every_trap_is_in_the_list() -> None:
 
 def said_without_fix(name: str, folder: Path) -> str:
     """Run the trap's test in a copy of the project without its fix; return what pytest said."""
-    chapter, tests = TRAPS[name].parts[0], Path(*TRAPS[name].parts[1:])
+    tests = TRAPS[name]
+    app = tests.parent.parent if tests.parent.name == "tests" else tests.parent
     file, fix, wrong = WITHOUT_FIX[name].values()
     copy = folder / "a b 中文"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", *NOT_OURS))
-    path = copy / chapter / file
+    path = copy / app / file
     source = path.read_text(encoding="utf-8")
-    assert source.count(fix) == 1, f"{chapter}/{file}: not once there: {fix}"
+    assert source.count(fix) == 1, f"{app}/{file}: not once there: {fix}"
     path.write_text(source.replace(fix, wrong), encoding="utf-8")
     modules = ROOT / "02_cors/frontend/node_modules"
     if modules.exists():
         (copy / "02_cors/frontend/node_modules").symlink_to(modules)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
-    command += [str(tests), "-k", f"test_trap_{name}", f"--basetemp={folder / 'tmp'}"]
-    where = copy / chapter
+    command += [str(tests.relative_to(app)), "-k", f"test_trap_{name}"]
+    command += [f"--basetemp={folder / 'tmp'}"]
+    where = copy / app
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=300)
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
+def said(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[str]]]:
     """What each trap's test says without its fix. They wait more than they work: four at a time."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    selected = [str(item.callspec.params["name"]) for item in items if "said" in item.fixturenames]
     with ThreadPoolExecutor(4) as pool:
         yield {
             name: pool.submit(said_without_fix, name, tmp_path_factory.mktemp("trap"))
-            for name in WITHOUT_FIX
+            for name in selected
         }
 
 

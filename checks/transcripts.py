@@ -1,4 +1,4 @@
-"""Rerun the console blocks of a chapter's pages; as a script, rewrite their output in place."""
+"""Rerun the console blocks of an app's pages; as a script, rewrite their output in place."""
 
 import os
 import random
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from book import CHAPTERS, NOT_OURS
+from book import APPS, NOT_OURS, chapter_number
 from pages import Block, blocks, pages
 from servers import free_port, process
 
@@ -28,22 +28,24 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
 }
 
 
-def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
-    """Yield each console block of the chapter and the text that it should have.
+def rerun(app: Path) -> Iterator[tuple[Block, str]]:
+    """Yield each console block of a chapter or a step and the text that it should have.
 
-    The chapter is copied, so that nothing the transcript stores stays behind, and served from
-    the copy on a free port that takes the place of the chapter's own (81NN).
+    The app is copied, so that nothing the transcript stores stays behind, and served from the copy
+    on a free port that takes the place of the app's own (81NN).
     """
-    everything = [block for page in pages(chapter) for block in blocks(page)]
+    everything = [block for page in pages(app) for block in blocks(page)]
     consoles = [block for block in everything if block.language == "console"]
+    if not consoles:
+        return
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, chapter.name)
-        shutil.copytree(chapter, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
+        folder = Path(temporary, app.name)
+        shutil.copytree(app, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
         Path(temporary, ".curlrc").write_text("silent\n")  # no progress meter
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = os.environ | {"CURL_HOME": temporary, "PATH": path}
-        own = f":81{chapter.name[:2]}"
-        # Four digits, as in the chapter's own port, or each Content-Length would be another.
+        own = f":81{chapter_number(app)}"
+        # Four digits, as in the app's own port, or each Content-Length would be another.
         port = free_port(random.sample(range(2000, 8000), 50))
         serve = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
         if (folder / "Procfile").exists():
@@ -69,10 +71,10 @@ def rerun(chapter: Path) -> Iterator[tuple[Block, str]]:
                 yield block, text
 
 
-def rewrite(chapter: Path) -> None:
-    """Put the true output into the console blocks of the chapter's pages."""
+def rewrite(app: Path) -> None:
+    """Put the true output into the console blocks of the app's pages."""
     # From the end, so that the blocks above keep their line numbers.
-    for block, true in reversed(list(rerun(chapter))):
+    for block, true in reversed(list(rerun(app))):
         if block.text != true:
             print(f"{block}: rewritten")
             lines = block.page.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -81,5 +83,5 @@ def rewrite(chapter: Path) -> None:
 
 
 if __name__ == "__main__":
-    for chapter in CHAPTERS:
-        rewrite(chapter)
+    for app in APPS:
+        rewrite(app)
