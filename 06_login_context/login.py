@@ -78,28 +78,30 @@ def get_logged_in_user(bot: Bot) -> dict[str, str]:
 
 
 def token_for(key: str) -> str:
-    """Return the code that belongs to a page's secret: the QR code shows it, but not the secret."""
+    """Return the token for a page's key. The QR code shows the token, and never the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def read_code(token: str, client: Any = redis) -> dict[str, str]:
-    """Return a code as it is now; {} if there is no such code."""
-    code: dict[str, str] = client.hgetall(f"scan:{token}")
-    if code.get("state") in OPEN and float(code["until"]) <= now(client):
-        code["state"] = "expired"
+def read_code(token: str, client: Any = redis) -> dict[str, Any]:
+    """Return a code as it is now, with the seconds that it has ``left``; {} if there is none."""
+    code: dict[str, Any] = client.hgetall(f"scan:{token}")
+    if code:
+        code["left"] = max(0.0, float(code["until"]) - now(client))
+        if code["state"] in OPEN and not code["left"]:
+            code["state"] = "expired"
     return code
 
 
-def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, str], bool]:
+def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, Any], bool]:
     """Bring an open code to *state*.
 
     Return the code as it is then ({}: there is no such code), and whether this call has changed
     it: of two phones at once, only one does.
     """
 
-    def change(pipe: Any) -> tuple[dict[str, str], bool]:
-        # redis.transaction WATCHes the code: if another process changes it between this line and
-        # EXEC, nothing below happens, and the function is called once more.
+    def change(pipe: Any) -> tuple[dict[str, Any], bool]:
+        # redis.transaction WATCHes the code. If another process changes it between this line and
+        # EXEC, nothing below happens, and this function is called again.
         code = read_code(token, pipe)
         pipe.multi()
         if code.get("state") not in OPEN or code["state"] == state:
@@ -155,7 +157,7 @@ def shown(token: str, code: dict[str, Any]) -> dict[str, Any]:
         "state": code["state"],
         "qr": url_for("login.picture", token=token),
         "scan_url": scan_url(token),
-        "expires_in": max(0, round(float(code["until"]) - now())),
+        "expires_in": round(code["left"]),
     }
 
 
@@ -165,11 +167,10 @@ def new_code() -> Success:
     count_code()
     key = secrets.token_urlsafe(32)
     token = token_for(key)
-    since, ttl = now(), current_app.config["LOGIN_TTL"]
+    ttl = current_app.config["LOGIN_TTL"]
     code = {
         "state": "pending",
-        "since": since,
-        "until": since + ttl,
+        "until": now() + ttl,
         "address": request.remote_addr or "",
         "agent": request.user_agent.string[:300],
     }
@@ -177,7 +178,7 @@ def new_code() -> Success:
         pipe.hset(f"scan:{token}", mapping=code)
         pipe.expire(f"scan:{token}", KEEP * ttl)
         pipe.execute()
-    return Success(code=201, data={"key": key, **shown(token, code)})
+    return Success(code=201, data={"key": key, **shown(token, code | {"left": ttl})})
 
 
 @bp.get("/login/qr/<token>")
@@ -199,14 +200,12 @@ def picture(token: str) -> Response:
     return Response(svg.getvalue(), mimetype="image/svg+xml")
 
 
-def page(code: dict[str, str], done: bool = False, status: int = 200) -> tuple[str, int]:
+def page(code: dict[str, Any], done: bool = False, status: int = 200) -> tuple[str, int]:
     """Return what the phone sees: the question, what it has *done*, or why there is none."""
     if not done and code.get("state") not in OPEN:
         status = 410 if code else 404
-    waited = now() - float(code.get("since", 0))
     accounts = bot_class().accounts()
-    html = render_template("scan.html", scan=code, done=done, waited=waited, accounts=accounts)
-    return html, status
+    return render_template("scan.html", scan=code, done=done, accounts=accounts), status
 
 
 @phone.get("/<token>")
