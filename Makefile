@@ -4,8 +4,10 @@ PYTHON = python3
 HOST = 127.0.0.1
 PORT = 81$*
 DEBUG =
+VERBOSE =
 ALL =
 ONLY =
+FULL =
 
 VENV = .venv/bin/python
 # A .venv that lost its Python or never got its pip is made anew.
@@ -22,12 +24,14 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
 .PHONY: help test drills lint carry transcripts bench clean
 
 help:
-	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1)"
+	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1;"
+	@echo "                  chapter 06, VERBOSE=1: all that its processes log)"
 	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: tests and pages, too)"
 	@echo "make test-NN      run the tests of chapter NN"
 	@echo "make test         run the tests of every chapter and the quick checks of the book"
 	@echo "make drills       run the checks that take minutes: browsers, processes, proxies, and every"
-	@echo "                  trap without its fix (ONLY=test_browser.py: one file of checks/)"
+	@echo "                  trap without its fix (ONLY=test_browser.py: one file of checks/;"
+	@echo "                  FULL=1: more rounds and more browsers, which takes hours)"
 	@echo "make lint         check style and types with ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
@@ -37,10 +41,11 @@ help:
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
 run-%: .venv/requirements.txt
-	@$(VENV) -c "$$check_address" "$(HOST)" "$(PORT)"
+	@$(VENV) -c "$$check_start" "$(HOST)" "$(PORT)" $(chapter)
 	@cd $(chapter) && if [ -f Procfile ]; then \
-	  HOST="$(HOST)" PORT="$(PORT)" FLASK_DEBUG="$(DEBUG)" exec ../$(VENV) run.py; fi; \
-	  exec ../$(VENV) -m flask --app app \
+	  HOST="$(HOST)" PORT="$(PORT)" FLASK_DEBUG="$(DEBUG)" VERBOSE="$(VERBOSE)" \
+	  exec ../$(VENV) -c "$$serve" run.py; fi; \
+	  exec ../$(VENV) -c "$$serve" -m flask --app app \
 	  $(if $(filter 1,$(DEBUG)),--debug run,--no-debug run --no-debugger) \
 	  --reload --host $(HOST) --port $(PORT)
 
@@ -51,7 +56,7 @@ test: .venv/requirements-dev.txt
 	@$(VENV) checks/run.py $(CHAPTERS) checks
 
 drills: .venv/requirements-dev.txt
-	@$(VENV) checks/run.py drills $(ONLY)
+	@FULL="$(FULL)" $(VENV) checks/run.py drills $(ONLY)
 
 test-%: .venv/requirements-dev.txt
 	@$(VENV) checks/run.py $(chapter)
@@ -101,17 +106,50 @@ MEGABYTES_requirements-dev.txt = 93
 .venv/requirements-dev.txt: .venv/requirements-06.txt
 run-06: .venv/requirements-06.txt
 
-# Flask's own message for a port in use does not say how to choose another.
-define check_address
-import socket, sys
-host, port = sys.argv[1:]
+# Otherwise these mistakes would end in a traceback, or in a message that doesn't say what to do.
+define check_start
+import errno, os, socket, sys
+host, port, chapter = sys.argv[1:]
+
+def fail(reason, advice):
+    sys.exit(f"Cannot serve on {host}:{port}: {reason}; {advice}")
+
+if not port.isdecimal() or int(port) > 65535:
+    fail("there is no such port", "choose another one with PORT=8000")
 try:
+    socket.getaddrinfo(host, None)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.create_server((host, int(port)), family=family).close()
-except (OSError, OverflowError, ValueError) as error:
-    sys.exit(f"Cannot serve on {host}:{port} ({error}); choose another port with PORT=8000")
+except (socket.gaierror, UnicodeError):
+    fail("there is no such host", "choose another one with HOST=127.0.0.1")
+except OSError as error:
+    if error.errno == errno.EADDRNOTAVAIL:
+        fail("that isn't an address of this computer", "choose one with HOST=127.0.0.1")
+    fail(os.strerror(error.errno), "choose another port with PORT=8000")
+
+instance = os.path.join(chapter, "instance")
+folder = instance if os.path.exists(instance) else chapter
+if not os.access(folder, os.W_OK) and "FLASK_UPLOAD_FOLDER" not in os.environ:
+    sys.exit(f"You may not write to {folder}; name a folder for uploads with FLASK_UPLOAD_FOLDER")
 endef
-export check_address
+export check_start
+
+# A terminal that is closed tells the first process of its session. If that is make, because there is
+# no shell around it, then make waits for the server, and the server is told nothing.
+define serve
+import os, signal, subprocess, sys, time
+make, terminal = os.getppid(), os.isatty(0)
+server = subprocess.Popen([sys.executable, *sys.argv[1:]])
+signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the server, which this waits for
+signal.signal(signal.SIGHUP, lambda *_: None)
+signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+while server.poll() is None:
+    if os.getppid() != make or (terminal and not os.isatty(0)):
+        server.terminate()
+    time.sleep(0.2)
+sys.exit(abs(server.returncode))
+endef
+export serve
 
 # Chapter 06 holds a lock on its data as long as it runs.
 define check_idle

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,11 +18,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from select import select
 from threading import Thread
 
 import pytest
 
 from book import CHAPTERS, ROOT, changes
+from conftest import missing
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -76,11 +79,43 @@ def test_a_port_in_use() -> None:
         port = taken.getsockname()[1]
         said = fails_with_one_line(make(ROOT, "run-01", f"PORT={port}"))
     assert str(port) in said and "PORT=" in said
+    assert said.count(str(port)) == 1
 
 
-def test_an_address_that_is_none() -> None:
-    for wrong in ("PORT=abc", "PORT=", "PORT=99999", "HOST=256.0.0.1"):
-        assert "Cannot serve on" in fails_with_one_line(make(ROOT, "run-01", wrong))
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("PORT=abc", "PORT="),
+        ("PORT=", "PORT="),
+        ("PORT=99999", "PORT="),
+        ("HOST=256.0.0.1", "HOST="),
+        ("HOST=no.such.host.invalid", "HOST="),
+        ("HOST=a..b", "HOST="),
+        ("HOST=192.0.2.1", "HOST="),
+    ],
+)
+def test_an_address_that_is_none(wrong: str, advice: str) -> None:
+    said = fails_with_one_line(make(ROOT, "run-01", wrong))
+    assert said.startswith("Cannot serve on") and advice in said.partition(";")[2]
+
+
+@pytest.mark.parametrize("chapter", ["01", "06"])
+def test_a_folder_that_may_not_be_written_to(clone: Path, chapter: str) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    command = ["make", f"run-{chapter}", f"PORT={free_port()}"]
+    [folder] = clone.glob(f"{chapter}_*")
+    if os.geteuid() == 0:  # who may write everywhere, except to what is mounted read-only
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        namespace = ["unshare", "--mount", "sh", "-c", mount, str(folder)]
+        if not shutil.which("unshare") or subprocess.run([*namespace, "true"]).returncode:
+            missing("permission to mount")
+        command = [*namespace, *command]
+    folder.chmod(0o555)
+    try:
+        done = subprocess.run(command, cwd=clone, env=ENV, capture_output=True, text=True)
+    finally:
+        folder.chmod(0o755)
+    assert "You may not write to" in fails_with_one_line(done)
 
 
 def test_a_python_that_is_too_old(clone: Path) -> None:
@@ -178,6 +213,58 @@ def test_run_serves_the_page_until_interrupted(clone: Path, chapter: str, title:
         server.wait(timeout=30)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def wait_until_closed(port: int) -> None:
+    """Wait until nobody listens on the port; AssertionError after 20 seconds."""
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"something still listens on port {port}")
+
+
+# A shell tells its jobs when the terminal is closed. Here, make has no shell around it: it is the
+# first process of its session.
+
+
+@pytest.mark.parametrize("chapter", ["01", "06"])
+def test_a_server_ends_when_its_terminal_is_closed(clone: Path, chapter: str) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    port = free_port()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(clone)
+        os.execvpe("make", ["make", f"run-{chapter}", f"PORT={port}"], ENV)
+    try:
+        for _ in range(200):
+            if select([terminal], [], [], 0.1)[0]:
+                os.read(terminal, 65536)  # or its output would wait for us
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+        else:
+            pytest.fail("it doesn't start")
+        os.close(terminal)
+        wait_until_closed(port)
+    finally:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("chapter", ["01", "06"])
+def test_a_server_ends_when_make_is_killed(clone: Path, chapter: str) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    port = free_port()
+    command = ["make", f"run-{chapter}", f"PORT={port}"]
+    with process(command, clone, port, env=ENV, start_new_session=True) as server:
+        try:
+            server.kill()
+            wait_until_closed(port)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def shown(said: str) -> list[str]:
@@ -294,6 +381,13 @@ def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
     assert said[-1] == f"total: {len(in_checks)} passed, 0 failed"
     said = make(clone, "drills", "ONLY=test_make.py").stdout.splitlines()
     assert said[-1] == "total: 2 passed, 0 failed"
+
+
+def test_drills_may_be_told_to_take_longer(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    (clone / "checks/run.py").write_text("import os; print('FULL is', os.environ['FULL'])")
+    assert "FULL is 1" in make(clone, "drills", "FULL=1").stdout
+    assert "FULL is \n" in make(clone, "drills").stdout
 
 
 def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
