@@ -9,7 +9,6 @@ host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8106")
 bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a process
 graceful_timeout = 2  # seconds; a stream never ends by itself
-worker_tmp_dir = os.environ.get("TMPDIR", "/tmp")  # noqa: S108  (a full disk has no other default)
 control_socket_disable = True  # all instances would share one, in the user's home
 secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for PROXIES to say
 reload = get_debug_flag()

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,9 +25,7 @@ def socket_path(instance_path: str) -> Path:
     The address of a socket has room for 103 bytes, and not every file system can hold one.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(instance_path))).hexdigest()[:16]
-    # Not tempfile.gettempdir(): on a full disk, it fails to find any folder.
-    folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108
-    return Path(folder, f"valkey-{os.getuid()}-{name}", "socket")
+    return Path(tempfile.gettempdir(), f"valkey-{os.getuid()}-{name}", "socket")
 
 
 def url(instance_path: str) -> str:
@@ -63,8 +62,9 @@ def warn_of_damage(file: str, binary: str) -> None:
 
 def main(instance_path: str, repair: bool = False) -> None:
     """Replace this process by the server; SystemExit says why it cannot start."""
-    socket, data = socket_path(instance_path), Path(instance_path, "valkey")
+    data = Path(instance_path, "valkey")
     try:
+        socket = socket_path(instance_path)
         socket.parent.mkdir(mode=0o700, exist_ok=True)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

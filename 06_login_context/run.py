@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from threading import Event, Thread
@@ -23,10 +24,8 @@ asked, stopping = Event(), Event()  # asked: a signal said that it is time to st
 
 
 def say(name: str, text: str) -> None:
-    try:
+    with suppress(OSError):  # of a terminal that is gone
         print(f"{name:6} | {text.rstrip()}", flush=True)
-    except OSError:  # The terminal is gone. Go on, but spare the other lines this error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Process(Popen[str]):
