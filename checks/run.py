@@ -6,6 +6,7 @@ left to ``run.py drills``. ``run.py drills test_make.py`` runs that one file.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ ROOT = CHECKS.parent
 AT_ONCE = 2
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
 # that other tests shouldn't meet. What needs packages of Node is in one group, because two
-# processes mustn't install them at once. The files that aren't listed here form one more group.
+# processes mustn't install them at once. The files that aren't listed here form one more group,
+# and each file in the folder drills is a group of its own.
 DRILLS = {
     "browser": ["test_browser.py", "test_pages.py", "test_use.py"],
     "desk": ["test_desk.py", "test_nginx.py"],
@@ -86,6 +88,11 @@ class Run:
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log else ""
 
+    def latest(self) -> str:
+        """Return what a drill has said last about its progress."""
+        said = re.findall("^drill: (.*)", self.output(), re.MULTILINE)
+        return f": {said[-1]}" if said else ""
+
 
 def in_words(count: Counter[str]) -> str:
     skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
@@ -100,7 +107,9 @@ def tests(name: str) -> Part:
 def drills() -> list[Part]:
     listed = [module for modules in DRILLS.values() for module in modules]
     others = [path.name for path in sorted(CHECKS.glob("test_*.py")) if path.name not in listed]
-    groups = {"others": others, **DRILLS}
+    files = sorted(CHECKS.glob("drills/test_*.py"))
+    groups = {path.stem.removeprefix("test_"): [f"drills/{path.name}"] for path in files}
+    groups |= {"others": others, **DRILLS}
     return [Part(name, CHECKS, [*modules, "-m", "drill"]) for name, modules in groups.items()]
 
 
@@ -122,8 +131,8 @@ class Progress:
 
     def still(self, running: list[Run]) -> None:
         if time.monotonic() - self.last > 30:
-            names = [f"{run.part.name} ({run.seconds()} s)" for run in running]
-            self.say(f"still running: {', '.join(names)}")
+            for run in running:
+                self.say(f"still running: {run.part.name} ({run.seconds()} s){run.latest()}")
 
 
 def may_start(part: Part, running: list[Run]) -> bool:

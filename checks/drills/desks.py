@@ -1,0 +1,420 @@
+"""The chapter's processes, each started again when it dies, and ways to break what they need."""
+
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+from redis import Redis
+
+from desk import Desk
+
+# What a process says once it works, as in the chapter's run.py.
+UP = {"redis": "Ready to accept connections", "worker": " ready.", "web": "Open http"}
+SETTINGS = {
+    "FLASK_CODES_PER_MINUTE": "100000",  # all browsers of a drill have one address
+    "FLASK_BOT_CLASS": "bots.SteadyBot",
+    "FLASK_VISIBILITY_TIMEOUT": "3",  # seconds; a task takes a fifth of one
+    "FLASK_SSE_HEARTBEAT": "4",
+}
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Wait for something to become true; return it. The bound only ends what would hang."""
+    end = time.monotonic() + seconds
+    while not (result := true()):
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.02)
+    return result
+
+
+def pause(least: float, most: float) -> None:
+    """Wait for a random time, so that the next line happens at another moment in each round."""
+    time.sleep(random.uniform(least, most))
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that *pid* has started, without those that are only not buried yet."""
+    with subprocess.Popen(["ps", "-Ao", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
+        rows = [line.split() for line in ps.communicate()[0].decode().splitlines()]
+    living = {int(row[0]) for row in rows if int(row[1]) == pid and row[2][0] != "Z"}
+    return living - {ps.pid}
+
+
+class Killer:
+    """Kills what is left of a crew if the drill itself is killed, as the chapter's run.py does."""
+
+    def __init__(self) -> None:
+        self.shell = subprocess.Popen(  # its input ends with this process, however that ends
+            "exec 2>&-; kill -KILL $(cat)", shell=True, text=True, stdin=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def note(self, group: int) -> None:
+        print(f"-{group}", file=self.shell.stdin, flush=True)
+
+    def close(self) -> None:
+        self.shell.kill()
+        self.shell.communicate()
+
+
+class Member:
+    """One process of a crew: its command, its log, how often it has died."""
+
+    def __init__(
+        self, name: str, command: str, folder: Path, env: dict[str, str], killer: Killer
+    ) -> None:
+        self.name, self.command, self.folder, self.env = name, command, folder, env
+        self.log = folder / f"{name}.log"
+        self.killer, self.lock = killer, Lock()
+        self.deaths, self.ended = 0, False
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.said = log.tell()  # what is before this, an earlier process has said
+            self.process = subprocess.Popen(
+                self.command, shell=True, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.killer.note(self.process.pid)
+
+    def kill(self) -> None:
+        """Kill the process and whatever it has started, as systemd does with a service."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def restart_if_dead(self) -> None:
+        with self.lock:
+            if not self.ended and self.process.poll() is not None:
+                self.kill()  # what it has started
+                self.deaths += 1
+                self.start()
+
+    def end(self) -> None:
+        with self.lock:
+            self.ended = True
+            self.kill()
+
+    def works(self) -> bool:
+        said = self.log.read_bytes()[self.said :]
+        return UP[self.name.split("-")[0]].encode() in said and self.process.poll() is None
+
+
+class Crew(Desk):
+    """The lines of the Procfile under a small supervisor: what dies is started again at once.
+
+    *disk*: keep the folder "instance" on that small disk.
+    """
+
+    def __init__(
+        self, folder: Path, disk: "SmallDisk | None" = None, /, **environment: str
+    ) -> None:
+        super().__init__(folder, **(SETTINGS | environment))
+        self.env = {k: v for k, v in self.env.items() if k != "FLASK_DEBUG"}
+        self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.disk = disk
+        self.members: dict[str, Member] = {}
+        self.stopping = Event()
+
+    def __enter__(self) -> "Crew":
+        super().__enter__()
+        return self
+
+    def start(self) -> None:
+        self.killer = Killer()
+        lines = (self.folder / "Procfile").read_text(encoding="utf-8")
+        commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))
+        if "REDIS_URL" in self.env:
+            del commands["redis"]
+        if self.disk:
+            self.disk.mount(self.folder / "instance")
+
+        for name, command in commands.items():
+            self.add(name, self.disk.inside(command) if self.disk else command, self.env)
+        Thread(target=self.supervise, daemon=True).start()
+        for name in commands:
+            self.wait_for(name)
+
+    def add(self, name: str, command: str, env: dict[str, str]) -> Member:
+        self.members[name] = Member(name, command, self.folder, env, self.killer)
+        return self.members[name]
+
+    def supervise(self) -> None:
+        while not self.stopping.wait(0.05):
+            for member in list(self.members.values()):
+                member.restart_if_dead()
+
+    def wait_for(self, name: str) -> None:
+        """Wait until the process *name* says that it works."""
+        until(self.members[name].works, f"{name} does not start\n{self.log()[-3000:]}")
+
+    def stop(self) -> None:
+        self.stopping.set()
+        for member in self.members.values():
+            member.end()
+        self.killer.close()
+        super().stop()
+
+    def log(self) -> str:
+        logs = [member.log for member in self.members.values()]
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
+
+    def pid(self, name: str) -> int:
+        """Return the main process of *name*."""
+        return self.members[name].process.pid
+
+    def redis(self) -> Any:
+        return Redis.from_url(self.redis_url(), decode_responses=True)
+
+    def deaths(self) -> int:
+        """Return how many processes have left since the start."""
+        return sum(member.deaths for member in self.members.values())
+
+    def kill_main(self, name: str) -> None:
+        """Kill the main process of *name*, and wait until another one works."""
+        deaths = self.members[name].deaths
+        os.kill(self.pid(name), signal.SIGKILL)
+        until(lambda: self.members[name].deaths > deaths, f"{name} does not die")
+        self.wait_for(name)
+
+    def kill_child(self, name: str) -> None:
+        """Kill a process that *name* has started, and wait until there is another one."""
+        before = until(lambda: children(self.pid(name)), f"{name} has no children")
+        os.kill(random.choice(sorted(before)), signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = children(self.pid(name))
+            return len(now) >= len(before) and now != before
+
+        until(replaced, f"{name} does not replace its child")
+
+    def replace_web_processes(self) -> None:
+        """Have gunicorn start new web processes and end the old ones, as a deployment does."""
+        before = children(self.pid("web"))
+        os.kill(self.pid("web"), signal.SIGHUP)
+
+        def replaced() -> bool:
+            now = children(self.pid("web"))
+            return len(now) == len(before) and not now & before
+
+        until(replaced, "gunicorn does not replace its processes")
+
+    @contextmanager
+    def another_web(self, port: int, **environment: str) -> Iterator[None]:
+        """Run one more gunicorn on *port*, with the same data, until the end of the block."""
+        env = self.env | {"PORT": str(port), "WEB_CONCURRENCY": "1"} | environment
+        member = self.add("web-2", self.members["web"].command, env)
+        try:
+            self.wait_for("web-2")
+            yield
+        finally:
+            del self.members["web-2"]
+            member.end()
+
+    @contextmanager
+    def frozen_redis(self) -> Iterator[None]:
+        """Freeze Valkey until the end of the block, with a backlog that no more clients fit in."""
+        pid, crowd = self.pid("redis"), []
+        path = self.redis_url().removeprefix("unix://")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with suppress(BlockingIOError):  # the backlog is full
+                for _ in range(5000):
+                    crowd.append(socket.socket(socket.AF_UNIX))
+                    crowd[-1].setblocking(False)
+                    crowd[-1].connect(path)
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            for client in crowd:
+                client.close()
+
+    @contextmanager
+    def full_memory(self) -> Iterator[None]:
+        """Let Valkey have no more memory than it has, until the end of the block."""
+        with self.redis() as redis:
+            assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            redis.config_set("maxmemory", 1)
+            try:
+                yield
+            finally:
+                redis.config_set("maxmemory", 0)
+
+
+class Whole(Desk):
+    """The chapter under its own run.py, which ends everything when one process leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, **SETTINGS)
+
+    def start(self) -> None:
+        before = children(os.getpid())
+        super().start()
+        [self.pid] = children(os.getpid()) - before
+
+    def __enter__(self) -> "Whole":
+        super().__enter__()
+        return self
+
+    def kill(self) -> None:
+        """Kill run.py, and wait until all that it has started is gone, too."""
+        path = self.redis_url().removeprefix("unix://")
+        os.kill(self.pid, signal.SIGKILL)
+
+        def gone() -> bool:
+            with socket.socket(socket.AF_UNIX) as redis, socket.socket() as web:
+                addresses = (redis, path), (web, ("127.0.0.1", self.port))
+                return all(client.connect_ex(address) for client, address in addresses)
+
+        until(gone, "what run.py has started does not end")
+        self.stop()
+
+
+class SmallDisk:
+    """A file system of a few megabytes that only processes which it starts can see.
+
+    It is a tmpfs in a mount namespace, so nothing stays mounted when the drill ends, however it
+    ends. Only Linux has such a thing, and not every system lets everybody use it.
+    """
+
+    megabytes = 12
+
+    def __init__(self) -> None:
+        user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
+        self.shell = subprocess.Popen(
+            ["unshare", "--mount", *user, "sh"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.options = "--user --preserve-credentials" if user else ""
+
+    @classmethod
+    def why_not(cls) -> str:
+        """Return why this system has no small disks; "" if it has them."""
+        if not shutil.which("unshare") or not shutil.which("nsenter"):
+            return "unshare and nsenter of util-linux"
+        disk = cls()
+        try:
+            disk.say("mount -t tmpfs tmpfs /mnt")
+        except OSError:
+            return "right to mount a file system"
+        finally:
+            disk.close()
+        return ""
+
+    def say(self, command: str) -> None:
+        """Run *command* in a shell that sees the disk; OSError if it fails."""
+        assert self.shell.stdin and self.shell.stdout
+        print(f"{command}; echo $?", file=self.shell.stdin, flush=True)
+        if (status := self.shell.stdout.readline().strip()) != "0":
+            raise OSError(f"{command}: {status or 'no namespace'}")
+
+    def mount(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        path = shlex.quote(str(folder))
+        self.say(f"mount -t tmpfs -o size={self.megabytes}m tmpfs {path} && cd {path}")
+
+    def inside(self, command: str) -> str:
+        """Return the command that runs *command* where the disk can be seen."""
+        shell = f"nsenter --mount {self.options} --target {self.shell.pid} sh -c"
+        # The folder is looked up anew, or its inner folder would be the one below the disk.
+        again = shlex.quote(f'cd "$0" && {command}')
+        return f'exec {shell} {again} "$PWD"'
+
+    def fill(self) -> None:
+        self.say("dd if=/dev/zero of=fill bs=4k 2>&- >&-; test -s fill")
+
+    def make_room(self) -> None:
+        self.say("rm -f fill")
+
+    def close(self) -> None:
+        self.shell.kill()
+        self.shell.communicate()
+
+
+class Cable:
+    """A TCP proxy between the app and Valkey; it can be cut in three ways.
+
+    - "closed": connections end, and so does every new one.
+    - "lost": nothing passes, and what was under way is lost: its connections end with the cut.
+    - "late": nothing passes, but what was under way arrives after the cut, as TCP repeats it.
+    """
+
+    WAYS = ("closed", "lost", "late")
+
+    def __init__(self, target: int) -> None:
+        self.target, self.way = target, ""
+        self.pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port: int = self.server.getsockname()[1]
+        Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                client = self.server.accept()[0]
+            except OSError:  # closed
+                return
+            if self.way == "closed":
+                client.close()
+                continue
+            pair = client, socket.create_connection(("127.0.0.1", self.target))
+            self.pairs.add(pair)
+            for source, sink in (pair, pair[::-1]):
+                Thread(target=self.carry, args=(source, sink, pair), daemon=True).start()
+
+    def carry(
+        self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        """Pass on what *source* sends; while nothing passes, keep it."""
+        with suppress(OSError):
+            while data := source.recv(65536):
+                while self.way:
+                    time.sleep(0.01)
+                sink.sendall(data)
+            while self.way:  # the end of a connection does not pass either
+                time.sleep(0.01)
+        self.close(pair)
+
+    def close(self, *pairs: tuple[socket.socket, socket.socket]) -> None:
+        for pair in pairs:
+            self.pairs.discard(pair)
+            for end in pair:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+    @contextmanager
+    def cut(self, way: str) -> Iterator[None]:
+        self.way = way
+        if way == "closed":
+            self.close(*self.pairs.copy())
+        try:
+            yield
+        finally:
+            if way == "lost":
+                self.close(*self.pairs.copy())
+            self.way = ""
+
+
+def clock_ahead(folder: Path, seconds: int) -> str:
+    """Return a PYTHONPATH with which the clock of a Python is *seconds* ahead.
+
+    Only time.time() moves, which gunicorn, itsdangerous and the app ask; datetime.now() does not.
+    """
+    folder.mkdir()
+    lines = "import time", "now = time.time", f"time.time = lambda: now() + {seconds}"
+    (folder / "sitecustomize.py").write_text("\n".join(lines))
+    return str(folder)

@@ -1,0 +1,84 @@
+"""The rounds of a drill, their progress on the terminal, and the table in README.md."""
+
+import fcntl
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ledger import Load
+
+FULL = os.environ.get("FULL") == "1"
+ROUNDS = 25 if FULL else 2
+PAGE = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- the last long run -->\n", "<!-- end -->\n"
+ACKNOWLEDGED = ("messages", "uploads", "logins", "events")
+HEAD = ["fault", "rounds", *ACKNOWLEDGED, "lost", "doubled", "refused", "asked again", "run"]
+RULE = ["---", *["--:"] * (len(HEAD) - 2), "---"]
+
+
+class Report:
+    """What the drills of one file have found; a long run writes it into the page."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.capture = config.pluginmanager.getplugin("capturemanager")
+        self.rows: dict[str, list[str]] = {}
+
+    def rounds(self, fault: str, load: Load) -> Iterator[int]:
+        """Yield the number of each round; check the ledger after it, and judge it at the end."""
+        done, ledger = 0, load.ledger
+        begin = time.monotonic()
+        try:
+            for number in range(1, ROUNDS + 1):
+                yield number
+                load.check()
+                done = number
+                self.say(f"{fault}: round {done} of {ROUNDS}, {ledger.summary()}")
+        finally:
+            self.enter(fault, done, load)
+            self.say(f"{fault}: {done} rounds in {time.monotonic() - begin:.0f} s")
+        if ledger.wrong:
+            said = re.findall(r".*\b(?:ERROR|WARNING|CRITICAL)\b.*", load.desk.log())
+            pytest.fail("\n".join([*ledger.wrong[:50], "The desk has said:", *said[-50:]]))
+
+    def say(self, line: str) -> None:
+        with self.capture.global_and_fixture_disabled():
+            print(f"\ndrill: {line}", end="", flush=True)
+
+    def enter(self, fault: str, rounds: int, load: Load) -> None:
+        sums = load.ledger.sums
+        refused = sum(count for what, count in sums.items() if what.startswith(("status", "no ")))
+        counts = [rounds, *(sums[name] for name in (*ACKNOWLEDGED, "lost", "doubled"))]
+        counts += [refused, sums["fetched again"]]
+        machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
+        where = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
+        self.rows[fault] = [fault, *(f"{count:,}" for count in counts), where]
+
+    def write(self) -> None:
+        """Replace these faults' lines of the table; those of others stay."""
+        with PAGE.open("r+", encoding="utf-8") as page:
+            fcntl.flock(page, fcntl.LOCK_EX)  # the drills of another file may end now, too
+            before, rest = page.read().split(BEGIN)
+            table, after = rest.split(END)
+            lines = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)[2:]
+            old = {line.split(" | ")[0]: line.split(" | ") for line in lines}
+            rows = [HEAD, RULE, *(old | self.rows).values()]
+            table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+            page.seek(0)
+            page.write(f"{before}{BEGIN}\n{table}\n{END}{after}")
+            page.truncate()
+
+
+@contextmanager
+def reported(config: pytest.Config) -> Iterator[Report]:
+    """Write the table at the end of a long run, even of one that has found something."""
+    report = Report(config)
+    yield report
+    if FULL:
+        report.write()
