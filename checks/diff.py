@@ -32,11 +32,12 @@ def is_code(name: str) -> bool:
 def table(app: Path) -> list[str]:
     """Return the names in the README's table of changes, which begins with the technique."""
     readme = (app / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(.+?)` \|(.*)", readme, re.MULTILINE)
-    names = [name for name, _ in rows]
+    rows = re.findall(r"^\| (`.+?`) \|(.*)", readme, re.MULTILINE)
+    named = [(name, words) for cell, words in rows for name in re.findall("`([^`]+)`", cell)]
+    names = [name for name, _ in named]
 
     # The article's version of the technique is read right after it, wherever its row is.
-    techniques = [name for name, words in rows if "the technique" in words]
+    techniques = [name for name, words in named if "the technique" in words]
     if techniques and "article.py" in names:
         names.remove("article.py")
         names.insert(names.index(techniques[0]) + 1, "article.py")

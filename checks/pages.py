@@ -1,5 +1,6 @@
 """What the pages say: their headings, sections, tables and fenced blocks."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from book import APPS, CHAPTERS, COMBINED, PAGE_NAMES, ROOT
+from book import APPS, CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEPS
 
 # Each of them adds one technique; chapter 06 combines them, and its steps have pages of their own.
 ONE_TECHNIQUE = [chapter for chapter in CHAPTERS if chapter != COMBINED]
@@ -129,12 +130,16 @@ def table(page: Path, title: str) -> list[tuple[int, list[str]]]:
 
 
 def declared(app: Path) -> dict[str, tuple[str, str]]:
-    """Return what the README of *app* says of each file, and where it says so, by file name."""
+    """Return what the README of *app* says of each file, and where it says so, by file name.
+
+    A row may name several files.
+    """
     page = app / "README.md"
     found = {}
     for number, cells in table(page, "What changed"):
         place = f"{page.relative_to(ROOT)}:{number}"
-        found[cells[0].strip("`")] = (cells[1], place)
+        for name in re.findall("`([^`]+)`", cells[0]):
+            found[name] = (cells[1], place)
     return found
 
 
@@ -146,8 +151,10 @@ def row_of(app: Path, name: str) -> str:
 def carried_over(app: Path, name: str) -> bool:
     """Tell whether the README says of a file of the app before that it's the same here.
 
-    It says so by leaving it out of the table of changes.
+    It says so by leaving it out of the table of changes. Tests of a step are its own.
     """
+    if app in STEPS and name.startswith("tests/"):
+        return False
     kind, _ = declared(app).get(row_of(app, name), ("carried over", ""))
     return kind == "carried over"
 

@@ -10,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.drill
 
 FOURTH = "04_http_exception_subclass"
+SIXTH = "06_login_context"
 LIES = {
     "a changed line in an excerpt": (
         "test_excerpt",
@@ -103,6 +104,40 @@ LIES = {
             "`from exceptions import",
         ),
         r"04_http_exception_subclass/README.md:\d+: does not say that \['exceptions'\] get a dot",
+    ),
+    "a second app of the section whose import lacks a dot": (
+        "in_a_package and 06",
+        (f"{SIXTH}/README.md", "from .exceptions import ...", "from exceptions import ..."),
+        rf"{SIXTH}/README.md:\d+: does not say that \['exceptions'\] get a dot",
+    ),
+    "a file that a step shares and has otherwise": (
+        "test_what_a_step",
+        (f"{SIXTH}/steps/2_shared_login/context.py", "KEY = ", "KEY: str = "),
+        rf"{SIXTH}/steps/2_shared_login/context.py is not {SIXTH}/context.py",
+    ),
+    "a heading that no step has": (
+        "test_headings_of_a_step",
+        (f"{SIXTH}/steps/1_current_bot/README.md", "## What goes wrong", "## Pitfalls"),
+        rf"{SIXTH}/steps/1_current_bot/README.md:\d+: Pitfalls: .* are the headings",
+    ),
+    "a trap of a step that no page tells": (
+        "test_every_trap",
+        (
+            f"{SIXTH}/steps/1_current_bot/tests/test_current_bot.py",
+            "\n\n\ndef ",
+            "\n\n\ndef test_trap_x(): ...\n\n\ndef ",
+        ),
+        rf"{SIXTH}: no page tells of {{'test_trap_x'}}",
+    ),
+    "a step that is not there": (
+        "test_every_make",
+        (f"{SIXTH}/README.md", "make diff-06 STEP=2", "make diff-06 STEP=7"),
+        rf"{SIXTH}/README.md:\d+: there is no step 7",
+    ),
+    "a clause without a subject": (
+        "test_no_clause",
+        ("01_static_files/README.md", "## Next\n\n", "## Next\n\nWho reads on gets more.\n\n"),
+        r"01_static_files/README.md: has a bare who: \['Who reads on gets more.'\]",
     ),
     "a dead link": (
         "test_every_link",
