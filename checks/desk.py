@@ -27,7 +27,8 @@ class Desk:
         self.url = f"http://127.0.0.1:{self.port}"
         shutil.copytree(CHAPTER, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
         self.env = {k: v for k, v in os.environ.items() if k not in UNSET}
-        self.env |= {"PORT": str(self.port), "PYTHONPATH": str(folder / "tests")} | environment
+        self.env |= {"PORT": str(self.port), "PYTHONPATH": str(folder / "tests")}
+        self.env |= {"VERBOSE": "1"} | environment  # the checks read what the processes log
         self.running = ExitStack()
 
     def start(self) -> None:
