@@ -36,6 +36,7 @@ AT_ONCE = 8
 BATCH = 200  # requests between two looks at the log
 ENOUGH = 10  # faults; more of them only take time
 
+
 # Mutations
 
 
@@ -81,7 +82,7 @@ def repeat(data: bytes, r: Random) -> bytes:
 
 def percent_encode(data: bytes, r: Random) -> bytes:
     at = place(data, r)
-    return data[:at] + b"".join(b"%%%02x" % byte for byte in data[at : at + 1]) + data[at + 1 :]
+    return data[:at] + b"%" + data[at : at + 1].hex().encode() + data[at + 1 :]
 
 
 def stop_early(data: bytes, r: Random) -> bytes:
@@ -135,17 +136,17 @@ def with_body(data: bytes, body: bytes, *headers: bytes) -> bytes:
 
 def send_json(data: bytes, r: Random) -> bytes:
     body = r.choice(corpus.JSON_BOMBS)
-    return with_body(
-        data, body, b"Content-Type: application/json", b"Content-Length: %d" % len(body)
-    )
+    length = b"Content-Length: %d" % len(body)
+    return with_body(data, body, b"Content-Type: application/json", length)
 
 
 def send_form(data: bytes, r: Random) -> bytes:
+    """Send a broken form; some of them announce a byte or two more than they have."""
     body = r.choice(corpus.FORMS)
-    kind = b"multipart/form-data; boundary=b" if b"--b" in body else b"x-www-form-urlencoded"
-    return with_body(
-        data, body, b"Content-Type: " + kind, b"Content-Length: %d" % (len(body) + r.randrange(3))
-    )
+    multipart = b"Content-Type: multipart/form-data; boundary=b"
+    plain = b"Content-Type: application/x-www-form-urlencoded"
+    length = b"Content-Length: %d" % (len(body) + r.choice((0, 0, 1, 2)))
+    return with_body(data, body, multipart if b"--b" in body else plain, length)
 
 
 def send_chunks(data: bytes, r: Random) -> bytes:
@@ -164,9 +165,21 @@ def wrong_length(data: bytes, r: Random) -> bytes:
 
 
 MUTATIONS: list[Callable[[bytes, Random], bytes]] = [
-    *(change_byte, insert, cut_out, repeat, percent_encode, stop_early, bare_newlines),
-    *(change_lines, change_first_line, add_header, add_many_headers),
-    *(send_json, send_form, send_chunks, wrong_length),
+    change_byte,
+    insert,
+    cut_out,
+    repeat,
+    percent_encode,
+    stop_early,
+    bare_newlines,
+    change_lines,
+    change_first_line,
+    add_header,
+    add_many_headers,
+    send_json,
+    send_form,
+    send_chunks,
+    wrong_length,
 ]
 
 
@@ -194,9 +207,7 @@ def mutated(chapter: str, seed: int, number: int) -> Mutated:
 
 # Servers
 
-LIMIT = (
-    "1000000"  # bytes of a body; with 16 MiB, the drill would wait for large ones most of the time
-)
+LIMIT = "1000000"  # bytes; with 16 MiB, the drill would mostly wait for large bodies
 SETTINGS = {
     "FLASK_MAX_CONTENT_LENGTH": LIMIT,
     "FLASK_CODES_PER_MINUTE": "1000000",  # all requests have one address
@@ -422,15 +433,16 @@ class Run:
         return f"{chapter} {self.seed} {number}: {wrong}\n{data[:1000]!r}{more}"
 
     def log_size(self) -> int:
-        time.sleep(0.05)  # chapter 06's log takes a moment to arrive
+        if self.server.chapter == "06":
+            time.sleep(0.05)  # run.py passes the log on, which takes a moment
         return self.server.log.stat().st_size
 
     def tracebacks(self, start: int, numbers: range) -> list[str]:
         """Find the requests whose tracebacks are in the log, by sending them one at a time."""
-        whole = self.server.said(start)
-        if not has_traceback(whole):
+        all_that_was_said = self.server.said(start)
+        if not has_traceback(all_that_was_said):
             return []
-        found = []
+        found, repeated = [], False
         for number in numbers:
             start = self.log_size()
             self.send(number)
@@ -438,9 +450,15 @@ class Run:
             log = self.server.said(start)
             if has_traceback(log):
                 found.append(self.told(number, f"a traceback in the log:\n{log}"))
+            # Lines of other threads may have torn the server's own, so that it wasn't recognised.
+            repeated = repeated or TRACEBACK in log
             if len(found) == ENOUGH:
                 break
-        return found or [f"no request alone repeats this traceback:\n{whole}"]
+        if repeated:
+            return found
+        place = all_that_was_said.index(TRACEBACK)
+        excerpt = all_that_was_said[max(0, place - 1000) : place + 3000]
+        return [f"no request alone repeats this traceback:\n{excerpt}"]
 
     def all(self, times: int) -> Outcome:
         """Send the requests from 0 to *times*."""
