@@ -22,12 +22,35 @@ def hide_announcement(**_: Any) -> None:
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
+class QoS(redis.QoS):
+    """Frees a task's place in the worker even if Redis can't be told that the task is done.
+
+    A worker has a place for each task that it may hold. kombu forgets to free it if Redis fails
+    right then, so after a few such failures the worker would take no task any more. The task itself
+    comes again, when its visibility timeout is over.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        finally:
+            self._quick_ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
+        finally:
+            self._quick_ack(delivery_tag)
+
+
 class Channel(redis.Channel):
     """A connection to the broker that takes no task while the broker refuses to write.
 
     kombu first takes a task from the queue, and then writes down that it has it. If Redis refuses
     the second step, because its disk is full or ``maxmemory`` is reached, the task is lost.
     """
+
+    QoS = QoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]

@@ -395,6 +395,7 @@ def test_a_logout_is_seen_in_the_other_tab_which_can_log_in_again(new_context: N
     for tab in (page, other):
         state(tab, "out")
         expect(tab.get_by_text("You are logged out.")).to_be_visible()
+        expect(tab.locator("#list li")).to_have_count(0)  # nobody reads them in the page's code
     other.get_by_role("button", name="Show a new code").click()
     confirm(new_context, decode(other), "lin")
     for tab in (page, other):

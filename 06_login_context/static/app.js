@@ -95,7 +95,10 @@ function waiting() {
 }
 
 function showLogin(state, code) {
-  if (user) stream("leave");
+  if (user) {
+    stream("leave");
+    forget();
+  }
   user = ready = undefined;
   $("login").dataset.state = login = state;
   say("login-state", LOGIN[state]);
@@ -124,12 +127,7 @@ function tick() {
 
 async function showDesk(me) {
   if (user?.id !== me.user.id) {
-    messages = [];
-    showMessages([]);
-    recipients.clear();
-    showRecipients();
-    $("compose").reset();
-    $("q").value = "";
+    forget();
     paint($("face"), me.user.name);
     $("greeting").textContent = `Hello, ${me.user.name}`;
     stream("join");
@@ -141,6 +139,16 @@ async function showDesk(me) {
   showFetching(me.fetching);
   if (news) await showContacts();
   showMessages((await api("GET", "/j/messages")).messages);
+}
+
+function forget() { // what belongs to an account must not stay in the page after its logout
+  messages = [];
+  showMessages([]);
+  recipients.clear();
+  showRecipients();
+  $("list").replaceChildren();
+  $("compose").reset();
+  $("q").value = "";
 }
 
 function showFetching(progress) { // null: nothing is under way

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import socket
 import sys
@@ -6,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL, Popen, run
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from flask.testing import FlaskClient
 from kombu.transport.redis import Channel
 
 import tasks
-from conftest import Desk, until
+from conftest import HERE, Desk, until
 from ext import redis
 
 LogIn = Callable[..., FlaskClient]
@@ -310,6 +311,33 @@ def test_trap_with_a_result_backend_a_dead_broker_is_another_error_after_19_seco
         nothing.delay()
     client = desk.app(CELERY_BROKER_URL=dead).test_client()
     assert client.post("/j/login", json=confirmed(client)).status_code == 503
+
+
+ACKNOWLEDGE = """
+import os, signal, sys
+import make_celery
+from kombu.transport import redis
+from redis import RedisError
+
+channel = make_celery.celery.connection().default_channel
+for kind in redis.QoS, make_celery.QoS:
+    places = kind(channel, prefetch_count=1)
+    places._quick_append("tag", "a task")
+    os.kill(int(sys.argv[1]), signal.SIGSTOP)
+    try:
+        places.ack("tag")
+    except RedisError:
+        print(places.can_consume())
+    os.kill(int(sys.argv[1]), signal.SIGCONT)
+"""
+
+
+def test_trap_a_task_that_could_not_be_acknowledged_keeps_its_place(own_desk: Desk) -> None:
+    command = [sys.executable, "-c", ACKNOWLEDGE, str(own_desk.server._process.pid)]
+    env = os.environ | {"REDIS_URL": own_desk.url, "FLASK_SECRET_KEY": "a key for the tests alone"}
+    env["FLASK_UPLOAD_FOLDER"] = str(own_desk.folder / "uploads")
+    done = run(command, cwd=HERE, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["False", "True"], done.stderr  # kombu's takes no more tasks
 
 
 def test_trap_a_task_without_the_app_context_does_not_know_redis(app: Flask) -> None:
