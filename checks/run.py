@@ -2,7 +2,8 @@
 
 Each folder gets a pytest process of its own. Several folders run side by side, so their output is
 kept back and only shown for those that fail. In ``checks``, the tests that are marked as drills are
-left to ``run.py drills``. ``run.py drills test_make.py`` runs that one file.
+left to ``run.py drills``. ``run.py drills test_make.py`` runs that one file, and
+``run.py drills kills faults`` runs these two groups of drills.
 """
 
 import os
@@ -181,8 +182,11 @@ def run_all(parts: list[Part], folder: Path) -> Counter[str]:
 
 
 def main(names: list[str]) -> int:
+    groups = {part.name: part for part in drills()}
     if names == ["drills"]:
-        parts = drills()
+        parts = list(groups.values())
+    elif names[0] == "drills" and groups.keys() >= set(names[1:]):
+        parts = [groups[name] for name in names[1:]]
     elif names[0] == "drills":
         parts = [Part(" ".join(names[1:]), CHECKS, names[1:])]
     else:

@@ -345,17 +345,21 @@ class SmallDisk:
 
 
 class Cable:
-    """A TCP proxy between the app and Valkey; it can be cut in three ways.
+    """A TCP proxy between the app and Valkey; it can be cut in four ways.
 
     - "closed": connections end, and so does every new one.
     - "lost": nothing passes, and what was under way is lost: its connections end with the cut.
     - "late": nothing passes, but what was under way arrives after the cut, as TCP repeats it.
+    - "unanswered": requests pass and responses don't; connections end with the cut.
     """
 
-    WAYS = ("closed", "lost", "late")
+    WAYS = ("closed", "lost", "late", "unanswered")
+    # A cut is worst while a message, a code or a login is being written: it begins there.
+    WORST = (b"account:", b"scan:")
 
     def __init__(self, target: int) -> None:
         self.target, self.way = target, ""
+        self.next_way, self.begins_at = "", b""
         self.pairs: set[tuple[socket.socket, socket.socket]] = set()
         self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self.server.getsockname()[1]
@@ -363,30 +367,30 @@ class Cable:
 
     def accept(self) -> None:
         while True:
-            try:
-                client = self.server.accept()[0]
-            except OSError:  # closed
-                return
+            client = self.server.accept()[0]
             if self.way == "closed":
                 client.close()
                 continue
             pair = client, socket.create_connection(("127.0.0.1", self.target))
             self.pairs.add(pair)
-            for source, sink in (pair, pair[::-1]):
-                Thread(target=self.carry, args=(source, sink, pair), daemon=True).start()
+            for is_request in (True, False):
+                Thread(target=self.carry, args=(pair, is_request), daemon=True).start()
 
-    def carry(
-        self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]
-    ) -> None:
-        """Pass on what *source* sends; while nothing passes, keep it."""
+    def carry(self, pair: tuple[socket.socket, socket.socket], is_request: bool) -> None:
+        """Pass on what one side says to the other; keep it while nothing passes."""
+        source, sink = pair if is_request else pair[::-1]
         with suppress(OSError):
             while data := source.recv(65536):
-                while self.way:
-                    time.sleep(0.01)
+                if is_request and self.begins_at and self.begins_at in data:
+                    self.begin()
+                self.wait(is_request)
                 sink.sendall(data)
-            while self.way:  # the end of a connection does not pass either
-                time.sleep(0.01)
+            self.wait(is_request)  # the end of a connection does not pass either
         self.close(pair)
+
+    def wait(self, is_request: bool) -> None:
+        while self.way and not (is_request and self.way == "unanswered"):
+            time.sleep(0.01)
 
     def close(self, *pairs: tuple[socket.socket, socket.socket]) -> None:
         for pair in pairs:
@@ -396,15 +400,20 @@ class Cable:
                     end.shutdown(socket.SHUT_RDWR)
                 end.close()
 
+    def begin(self) -> None:
+        self.begins_at, self.way = b"", self.next_way
+        if self.way == "closed":
+            self.close(*self.pairs.copy())
+
     @contextmanager
     def cut(self, way: str) -> Iterator[None]:
-        self.way = way
-        if way == "closed":
-            self.close(*self.pairs.copy())
+        """Cut the cable at the next bad moment, until the end of the block."""
+        self.next_way, self.begins_at = way, random.choice(self.WORST)
+        until(lambda: self.way, "a request at which the cut begins")
         try:
             yield
         finally:
-            if way == "lost":
+            if way != "late":
                 self.close(*self.pairs.copy())
             self.way = ""
 

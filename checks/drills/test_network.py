@@ -42,9 +42,9 @@ def test_nothing_is_lost_while_the_network_is_cut(
     crew: Crew, cable: Cable, report: Report, way: str
 ) -> None:
     with Load(crew) as load:
-        for _ in report.rounds(f"network to Valkey cut, packets {way}", load):
+        for _ in report.rounds(f"network to Valkey cut ({way})", load):
             with load.steady():
                 pause(0.5, 1)
                 with cable.cut(way):
-                    pause(1, 3)
+                    pause(1, 2)
                 pause(0.5, 1)
