@@ -25,7 +25,8 @@ def socket_path(instance_path: str) -> Path:
     The address of a socket has room for 103 bytes, and not every file system can hold one.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(instance_path))).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"valkey-{os.getuid()}-{name}", "socket")
+    folder = tempfile.gettempdir()
+    return Path(folder, f"valkey-{os.getuid()}-{name}", "socket")
 
 
 def url(instance_path: str) -> str:
