@@ -18,7 +18,6 @@ from typing import Any
 from flask import Flask, Response, abort, current_app, request, url_for
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import NotFound
-from werkzeug.http import parse_date
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 # Types that no browser runs as part of this site. Any other file becomes .bin, a download.
@@ -35,15 +34,6 @@ HEADERS = {
 }
 
 
-def replace_bad_dates(environ: Any) -> None:
-    """Replace dates with huge numbers: Werkzeug's OverflowError would be a 500, for any file."""
-    for name in ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"):
-        try:
-            parse_date(environ.get(name))
-        except OverflowError:
-            environ[name] = "no date"  # Werkzeug ignores that
-
-
 class Uploads(SharedDataMiddleware):
     """Answers for the files in *folder* and passes every other request on to *flask_app*."""
 
@@ -56,7 +46,6 @@ class Uploads(SharedDataMiddleware):
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answer GET and HEAD for a file; the base class would answer DELETE with it as well."""
-        replace_bad_dates(environ)
         path = environ.get("PATH_INFO", "")
         hidden = "/." in path  # for example, a file that is still being written
         is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
