@@ -366,7 +366,7 @@ def test_drill():
 def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     in_chapters = list(clone.glob("0*/tests/test_*.py"))
-    in_checks = list(clone.glob("checks/test_*.py"))
+    in_checks = list(clone.glob("checks/**/test_*.py"))
     for path in in_chapters:
         path.write_text("def test_it():\n    pass\n", encoding="utf-8")
     for path in in_checks:
