@@ -194,8 +194,8 @@ class Mutated:
     then: str = "read"
 
 
-# Werkzeug 3.1 doesn't expect the OverflowError of a date with a huge number in it, and responds with
-# a 500 for any file. That's for Werkzeug to mend, so the number is made a small one.
+# Werkzeug 3.1 doesn't expect the OverflowError of a date with a huge number in it, and makes it a
+# 500 for any file. That's for Werkzeug to mend, so the number is made a small one.
 HUGE_DATE = re.compile(rb"(?i)((?:If-Modified-Since|If-Range):[^\r\n]*?)\d{9,}")
 
 
