@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -50,6 +51,13 @@ def children(pid: int) -> set[int]:
         rows = [line.split() for line in ps.communicate()[0].decode().splitlines()]
     living = {int(row[0]) for row in rows if int(row[1]) == pid and row[2][0] != "Z"}
     return living - {ps.pid}
+
+
+def allow_many_files() -> None:
+    """Let us and what we start open as many connections as Linux does; macOS begins with 256."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == 256:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
 
 
 class Killer:
@@ -134,6 +142,7 @@ class Crew(Desk):
         return self
 
     def start(self) -> None:
+        allow_many_files()
         self.killer = Killer()
         lines = (self.folder / "Procfile").read_text(encoding="utf-8")
         commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))

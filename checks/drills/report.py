@@ -17,10 +17,31 @@ from ledger import Load
 FULL = os.environ.get("FULL") == "1"
 ROUNDS = 25 if FULL else 2
 PAGE = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- the last long run -->\n", "<!-- end -->\n"
 ACKNOWLEDGED = ("messages", "uploads", "logins", "events")
 HEAD = ["fault", "rounds", *ACKNOWLEDGED, "lost", "doubled", "refused", "asked again", "run"]
-RULE = ["---", *["--:"] * (len(HEAD) - 2), "---"]
+
+
+def where() -> str:
+    """Return when and on what machine this runs."""
+    machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
+
+
+def write_rows(name: str, head: list[str], new: dict[str, list[str]]) -> None:
+    """Replace rows of the table *name* in the page, by their first cell; others stay."""
+    begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+    with PAGE.open("r+", encoding="utf-8") as page:
+        fcntl.flock(page, fcntl.LOCK_EX)  # the drills of another file may end now, too
+        before, rest = page.read().split(begin)
+        table, after = rest.split(end, 1)
+        lines = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)[2:]
+        old = {line.split(" | ")[0]: line.split(" | ") for line in lines}
+        rule = ["---", *["--:"] * (len(head) - 2), "---"]
+        rows = [head, rule, *(old | new).values()]
+        table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        page.seek(0)
+        page.write(f"{before}{begin}\n{table}\n{end}{after}")
+        page.truncate()
 
 
 class Report:
@@ -56,23 +77,10 @@ class Report:
         refused = sum(count for what, count in sums.items() if what.startswith(("status", "no ")))
         counts = [rounds, *(sums[name] for name in (*ACKNOWLEDGED, "lost", "doubled"))]
         counts += [refused, sums["fetched again"]]
-        machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
-        where = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
-        self.rows[fault] = [fault, *(f"{count:,}" for count in counts), where]
+        self.rows[fault] = [fault, *(f"{count:,}" for count in counts), where()]
 
     def write(self) -> None:
-        """Replace these faults' lines of the table; those of others stay."""
-        with PAGE.open("r+", encoding="utf-8") as page:
-            fcntl.flock(page, fcntl.LOCK_EX)  # the drills of another file may end now, too
-            before, rest = page.read().split(BEGIN)
-            table, after = rest.split(END)
-            lines = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)[2:]
-            old = {line.split(" | ")[0]: line.split(" | ") for line in lines}
-            rows = [HEAD, RULE, *(old | self.rows).values()]
-            table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-            page.seek(0)
-            page.write(f"{before}{BEGIN}\n{table}\n{END}{after}")
-            page.truncate()
+        write_rows("the last long run", HEAD, self.rows)
 
 
 @contextmanager

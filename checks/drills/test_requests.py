@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -17,12 +18,25 @@ import mutated
 from book import CHAPTERS
 from corpus import request, with_file, with_json
 from mutated import Mutated, Run, Server, fault, flask_run, log_in, served, wait_for_contacts
+from report import where, write_rows
 
 pytestmark = pytest.mark.drill
 
 FULL = os.environ.get("FULL") == "1"
 TIMES = 17_000 if FULL else 3_400  # to each of six chapters
 SEED = int(os.environ.get("SEED") or (random.randrange(10**6) if FULL else 1))
+
+
+HEAD = ["chapter", "requests", "2xx", "3xx", "4xx", "no status", "faults", "run"]
+
+
+def by_class(statuses: Counter[str]) -> list[int]:
+    """Return how many responses had a status of 2xx, 3xx and 4xx, and how many requests had none.
+
+    None is HTTP/0.9, a connection that the server closed, or a response that wasn't waited for.
+    """
+    counts = [sum(n for what, n in statuses.items() if what[0] == first) for first in "234"]
+    return [*counts, sum(n for what, n in statuses.items() if not what.isdigit())]
 
 
 def drill(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,15 +48,10 @@ def drill(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     seconds = time.monotonic() - started
     with capsys.disabled():
         print(f"\n{server.chapter}: {times} requests of seed {SEED} in {seconds:.0f} s: {statuses}")
-    if report := os.environ.get("DRILLS_REPORT"):
-        row = {
-            "drill": f"mutated requests to chapter {server.chapter}",
-            "times": times,
-            "checked": f"no 500, no traceback, one format (seed {SEED}): {statuses}",
-            "lost": len(outcome.faults),
-        }
-        with Path(report).open("a") as file:
-            file.write(f"{json.dumps(row)}\n")
+    if FULL:
+        row = [server.chapter, f"{times:,}", *(f"{n:,}" for n in by_class(outcome.statuses))]
+        row += [str(len(outcome.faults)), f"seed {SEED}; {where()}"]
+        write_rows("the last mutated requests", HEAD, {server.chapter: row})
 
     assert not outcome.faults, "\n\n".join(outcome.faults)
     assert server.send(Mutated(request("GET /"))).startswith(b"HTTP/1.1 200 OK")
