@@ -8,6 +8,7 @@ VERBOSE =
 ALL =
 ONLY =
 FULL =
+STEP =
 
 VENV = .venv/bin/python
 # A .venv that lost its Python or never got its pip is made anew.
@@ -21,17 +22,35 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
   $(if $(filter $(NUMBERS:%=run-%) $(NUMBERS:%=test-%) $(NUMBERS:%=diff-%),$(goal)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
+# Chapter 06 is built up in steps, each an app of its own. The last step is the chapter itself.
+STEPS := $(sort $(wildcard 06_*/steps/[1-9]_*))
+STEP_NUMBERS := $(foreach step,$(STEPS),$(firstword $(subst _, ,$(notdir $(step))))) 5
+
+ifneq ($(STEP),)
+$(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),$(if $(filter-out %-06,$(goal)),\
+  $(error Only chapter 06 has steps: make $(firstword $(subst -, ,$(goal)))-06 STEP=1)))
+ifneq ($(STEP),$(firstword $(filter $(STEP_NUMBERS),$(STEP))))
+$(error There is no step $(STEP); the steps of chapter 06 are $(STEP_NUMBERS))
+endif
+endif
+
+# Where a chapter or a step is, and from there the way back.
+folder = $(or $(wildcard $(chapter)/steps/$(STEP)_*),$(chapter))
+back = $(if $(findstring /,$(folder)),../../..,..)
+
 .PHONY: help test drills lint carry transcripts bench clean
 
 help:
 	@echo "make run-NN       serve chapter NN on http://127.0.0.1:81NN (PORT=, HOST=, DEBUG=1;"
 	@echo "                  chapter 06, VERBOSE=1: all that its processes log)"
 	@echo "make diff-NN      show what chapter NN adds to the one before (ALL=1: tests and pages, too)"
-	@echo "make test-NN      run the tests of chapter NN"
+	@echo "make test-NN      run the tests of chapter NN (of chapter 06: those of its steps as well)"
+	@echo "                  with STEP=1 to 5, run-06, diff-06 and test-06 mean that step of chapter 06;"
+	@echo "                  step 5 is the chapter itself, and its diff shows what it adds to step 4"
 	@echo "make test         run the tests of every chapter and the quick checks of the book"
 	@echo "make drills       run the checks that take minutes: browsers, processes, proxies, and every"
 	@echo "                  trap without its fix (ONLY=test_browser.py: one file of checks/;"
-	@echo "                  FULL=1: more rounds and more browsers, which takes hours)"
+	@echo "                  FULL=1: more rounds and browsers, which takes an hour)"
 	@echo "make lint         check style and types with ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
@@ -41,31 +60,33 @@ help:
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
 
 run-%: .venv/requirements.txt
-	@$(VENV) -c "$$check_start" "$(HOST)" "$(PORT)" $(chapter)
-	@cd $(chapter) && if [ -f Procfile ]; then \
+	@$(VENV) -c "$$check_start" "$(HOST)" "$(PORT)" $(folder)
+	@cd $(folder) && if [ -f Procfile ]; then \
 	  HOST="$(HOST)" PORT="$(PORT)" FLASK_DEBUG="$(DEBUG)" VERBOSE="$(VERBOSE)" \
-	  exec ../$(VENV) -c "$$serve" run.py; fi; \
-	  exec ../$(VENV) -c "$$serve" -m flask --app app \
+	  exec $(back)/$(VENV) -c "$$serve" run.py; fi; \
+	  exec $(back)/$(VENV) -c "$$serve" -m flask --app app \
 	  $(if $(filter 1,$(DEBUG)),--debug run,--no-debug run --no-debugger) \
-	  --reload --host $(HOST) --port $(PORT)
+	  $(if $(filter 1,$(STEP)),--without-threads) --reload --host $(HOST) --port $(PORT)
 
 diff-%: $(VENV)
-	@$(VENV) checks/diff.py $* $(ALL)
+	@$(VENV) checks/diff.py $* "$(ALL)" "$(STEP)"
 
 test: .venv/requirements-dev.txt
-	@$(VENV) checks/run.py $(CHAPTERS) checks
+	@$(VENV) checks/run.py $(CHAPTERS) $(STEPS) checks
 
 drills: .venv/requirements-dev.txt
 	@FULL="$(FULL)" $(VENV) checks/run.py drills $(ONLY)
 
 test-%: .venv/requirements-dev.txt
-	@$(VENV) checks/run.py $(chapter)
+	@$(VENV) checks/run.py $(if $(STEP),$(folder),$(chapter) $(wildcard $(chapter)/steps/[1-9]_*))
 
 lint: .venv/requirements-dev.txt
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
-	@for folder in $(CHAPTERS) checks bench; do (cd $$folder && ../$(VENV) -m mypy \
-	  --config-file ../pyproject.toml --cache-dir ../.mypy_cache/$$folder .) || exit 1; done
+	@for folder in $(CHAPTERS) $(STEPS) checks bench; do \
+	  back=..; case $$folder in */*) back=../../.. ;; esac; \
+	  (cd $$folder && $$back/$(VENV) -m mypy --config-file $$back/pyproject.toml \
+	  --cache-dir $$back/.mypy_cache/$$folder .) || exit 1; done
 
 carry: .venv/requirements-dev.txt
 	@$(VENV) checks/carry.py
@@ -77,8 +98,8 @@ bench: .venv/requirements-dev.txt
 	@$(VENV) bench/bots.py
 
 clean:
-	@if [ -x $(VENV) ]; then $(VENV) -c "$$check_idle" */instance/valkey; fi
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	@if [ -x $(VENV) ]; then $(VENV) -c "$$check_idle" */instance/valkey */steps/*/instance/valkey; fi
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache */steps/.pytest_cache
 	@find . -name .git -prune -o \( -name __pycache__ -o -name instance -o -name node_modules \) \
 	  -prune -exec rm -rf {} +
 
@@ -104,7 +125,9 @@ MEGABYTES_requirements-dev.txt = 93
 
 .venv/requirements-06.txt: .venv/requirements.txt
 .venv/requirements-dev.txt: .venv/requirements-06.txt
+ifneq ($(STEP),1)  # which needs Flask alone
 run-06: .venv/requirements-06.txt
+endif
 
 # Otherwise these mistakes would end in a traceback, or in a message that doesn't say what to do.
 define check_start

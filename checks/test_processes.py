@@ -356,7 +356,7 @@ needs_prlimit = pytest.mark.skipif(
 
 
 @needs_prlimit
-def test_all_wait_while_the_disk_is_full_and_go_on_afterwards(start: Start) -> None:
+def test_trap_a_full_disk_ends_the_worker(start: Start) -> None:
     run = start()
     run.fill_the_disk()
     run.says("Cannot connect").says("MISCONF")
@@ -410,7 +410,7 @@ def test_the_web_starts_though_the_worker_cannot_reach_redis(start: Start) -> No
     assert run.process.poll() is None
 
 
-def test_all_wait_while_redis_has_no_memory_and_no_task_is_lost(start: Start) -> None:
+def test_trap_kombu_takes_a_task_and_asks_afterwards(start: Start) -> None:
     run = start()
     run.db().set("let it end", 1)
     worker = run.pid("-m celery")
@@ -439,7 +439,7 @@ def appended(start: Start) -> Path:
     return file
 
 
-def test_a_damaged_file_is_refused_with_what_to_do(start: Start, appended: Path) -> None:
+def test_trap_valkeys_own_advice_cannot_be_followed(start: Start, appended: Path) -> None:
     good = appended.read_bytes()
     appended.write_bytes(good.replace(b"$6\r\nsecond", b"$x\r\nsecond"))
     run = start("run.py", VERBOSE="").says("failed")
