@@ -30,13 +30,10 @@ def patience() -> int:
 def start_fetch(login_id: str) -> None:
     """Have the contacts of a login fetched, unless that is under way."""
     key = f"fetching:{login_id}"
-    if not redis.set(key, "{}", nx=True, ex=patience()):
-        return
-    try:
+    # Two seconds at first: if the task can't be sent, the next attempt finds nothing under way.
+    if redis.set(key, "{}", nx=True, ex=2):
         retrieve_data.delay(login_id)
-    except Exception:
-        redis.delete(key)
-        raise
+        redis.expire(key, patience())  # if it's there: the task may be done already
 
 
 def report(login_id: str, kind: str, done: int, total: int) -> bool:
