@@ -54,7 +54,7 @@ help:
 	@echo "make lint         check style and types with ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
-	@echo "make bench        measure what the chapters say about costs and counts"
+	@echo "make bench        count under which servers a request gets somebody else's bot"
 	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
