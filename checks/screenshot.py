@@ -1,7 +1,8 @@
-"""Take the pictures that the READMEs show: one click in chapter 03, and the app of chapter 06.
+"""Take the pictures that the READMEs show: one click in chapter 03, the wrong name in chapter 06's
+first step, and the app of chapter 06.
 
-Starts both chapters, and ends them. The fonts are those of the machine: without one for Chinese,
-the second picture has boxes in it.
+Starts the apps, and ends them. The fonts are those of the machine: without one for Chinese, the
+pictures of chapter 06 have boxes in them.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 import experiments
-from book import ROOT
+from book import ROOT, STEPS
 from conftest import BROWSERS, FLAGS
 from desk import Desk
 from servers import free_port, process
@@ -60,6 +61,22 @@ def picture_of_a_click(browser: Browser) -> None:
         experiment.screenshot(path=ROOT / "checks/click.png")
 
 
+def picture_of_the_wrong_name(browser: Browser) -> None:
+    """Log in as Ada and then as somebody else, with the article's version of current_bot."""
+    port = free_port()
+    command = "-m flask --app app run --without-threads --port"
+    server = [sys.executable, *command.split(), str(port)]
+    with process(server, STEPS[0], port):
+        page = browser.new_page(
+            viewport={"width": 700, "height": 560}, color_scheme="light", device_scale_factor=2
+        )
+        page.goto(f"http://127.0.0.1:{port}/?version=article")
+        for name in ("I am Ada", "I am 林徽因"):
+            page.get_by_role("link", name=name).click()
+        expect(page.locator("#name.bad")).to_be_visible()
+        page.screenshot(path=STEPS[0] / "wrong_name.png", full_page=True)
+
+
 def picture_of_the_desk(browser: Browser) -> None:
     """Log three accounts in to chapter 06, exchange messages, and take a picture."""
     with tempfile.TemporaryDirectory() as temporary, Desk(Path(temporary, "06")) as desk:
@@ -86,6 +103,7 @@ def main() -> None:
         playwright.chromium.launch(executable_path=program, args=FLAGS) as browser,
     ):
         picture_of_a_click(browser)
+        picture_of_the_wrong_name(browser)
         picture_of_the_desk(browser)
 
 
