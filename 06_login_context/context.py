@@ -39,12 +39,11 @@ def _current_environ() -> dict[str, Any] | None:
 def _find_bot() -> Bot:
     environ = _current_environ()
     block = _blocks.top
-    # A block counts for the request that it is in. A request that runs inside the block, as a test
-    # may send one, is somebody else's.
+    # Ignore a block that was opened outside this request, for example around a test's client.get().
     if block is not None and block.environ is environ:
         return block.bot
     if environ is None:
-        return _open(None)  # raises, because nobody is logged in here
+        return _open(None)  # neither block nor request: open_bot raises
 
     # The bot is kept with the request and nowhere else, so the next request can't find it.
     if KEY not in environ:

@@ -113,8 +113,7 @@ def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, Any],
             create_login(pipe, fields["login"], fields["account"])
         return code | new, True
 
-    key = f"scan:{token}"
-    code, changed = redis.transaction(change, key, value_from_callable=True)
+    code, changed = redis.transaction(change, f"scan:{token}", value_from_callable=True)
     return code, changed
 
 
