@@ -8,7 +8,6 @@ CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
 COMBINED = ROOT / "06_login_context"
 STEP_NAMES = ("1_current_bot", "2_shared_login", "3_task", "4_events")  # the fifth is COMBINED
 STEPS = [COMBINED / "steps" / name for name in STEP_NAMES]
-STEPS = [step for step in STEPS if (step / "README.md").exists()]  # until all are there
 APPS = [*CHAPTERS, *STEPS]
 # Of a chapter or a step; everything else in it is a file of the app.
 PAGE_NAMES = ("README.md", "traps.md", "operations.md")
@@ -29,7 +28,7 @@ SHARED = {
     ),
     **dict.fromkeys(("sse.py", "errors.py", "exceptions.py"), COMBINED),
     "versions.py": ROOT / "05_catch_all",
-    "static/step.css": COMBINED / "steps" / STEP_NAMES[0],
+    "static/step.css": STEPS[0],
 }
 
 
