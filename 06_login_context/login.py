@@ -104,6 +104,8 @@ def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, Any],
         # EXEC, nothing below happens, and this function is called again.
         code = read_code(token, pipe)
         pipe.multi()
+        if fields and fields.items() <= code.items():
+            return code, True  # by this very call, whose response was lost on its way from Redis
         if code.get("state") not in OPEN or code["state"] == state:
             return code, False
 

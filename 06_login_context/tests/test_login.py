@@ -21,7 +21,8 @@ import segno
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
-from redis import Redis, RedisError
+from redis import Redis, RedisError, WatchError
+from redis.client import Pipeline
 
 import config
 import ext
@@ -217,6 +218,26 @@ def test_a_token_works_once(client: FlaskClient, phone: FlaskClient) -> None:
         410,
         410,
     ]
+
+
+def test_a_confirmation_whose_response_from_redis_was_lost_is_still_this_phones(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = code(client)["uuid"]
+    execute, lost = Pipeline.execute, []
+
+    def lose_one(pipe: Pipeline, *args: Any) -> Any:
+        """Let Redis execute the transaction, and its response be lost: redis-py tries again."""
+        result = execute(pipe, *args)
+        if not lost:
+            lost.append(result)
+            raise WatchError("as redis-py says when a response is lost while it watches a key")
+        return result
+
+    monkeypatch.setattr(Pipeline, "execute", lose_one)
+    with app.app_context():
+        _, done = login.change_state(uuid, "confirmed", login="0" * 32, account="ada")
+    assert lost and done
 
 
 def test_of_many_phones_at_once_one_wins(app: Flask, client: FlaskClient) -> None:

@@ -1,0 +1,20 @@
+"""Settings that gunicorn finds by itself. WEB_CONCURRENCY: how many processes (default 1)."""
+
+import os
+from typing import Any
+
+from flask.helpers import get_debug_flag
+
+host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8106")
+bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a process
+graceful_timeout = 2  # seconds; a stream never ends by itself
+control_socket_disable = True  # all instances would share one, in the user's home
+secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for PROXIES to say
+reload = get_debug_flag()
+accesslog = None  # its lines would hold the tokens of codes that are open
+
+
+def post_worker_init(worker: Any) -> None:
+    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    worker.log.info("Open http://%s:%s (Ctrl-C stops)", local.get(host, host), port)

@@ -1,0 +1,153 @@
+"""A login that every process knows, beside one in a dict."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import CookieJar
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+from urllib.request import HTTPCookieProcessor, build_opener
+
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+from werkzeug.exceptions import Unauthorized
+
+from app import create_app, secret_key
+from wx import ACCOUNTS
+
+ARTICLE = "?version=article"
+
+
+class Browser:
+    """A client of the real server, with a cookie of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
+
+    def post(self, path: str) -> None:
+        self.opener.open(self.address + path, data=b"").close()
+
+    def ask(self, query: str = "") -> dict[int, str | None]:
+        """Ask until two processes have answered; return whom each of them knows."""
+        names: dict[int, str | None] = {}
+        for _ in range(1000):
+            with self.opener.open(f"{self.address}/me{query}") as response:
+                answer = json.load(response)
+            names[answer["process"]] = answer["name"]
+            if len(names) == 2:
+                return names
+        raise AssertionError("only one process has answered")
+
+
+def login_id(client: FlaskClient) -> str:
+    with client.session_transaction() as session:
+        return str(session["login"])
+
+
+def name(client: FlaskClient) -> str | None:
+    answer: Any = client.get("/me").json
+    assert (answer["name"] or "nobody") in client.get("/").text
+    name: str | None = answer["name"]
+    return name
+
+
+def test_a_login_is_known_until_it_ends(client: FlaskClient) -> None:
+    assert name(client) is None
+    assert client.post("/login/lin").location == "/"
+    assert name(client) == ACCOUNTS["lin"]
+    assert client.post("/logout").location == "/"
+    assert name(client) is None
+
+
+def test_each_browser_has_a_login_of_its_own(app: Flask) -> None:
+    here, there = app.test_client(), app.test_client()
+    here.post("/login/ada")
+    there.post("/login/ada")
+    here.post("/logout")
+    assert (name(here), name(there)) == (None, ACCOUNTS["ada"])
+
+
+def test_a_new_login_ends_the_one_before(app: Flask, client: FlaskClient) -> None:
+    client.post("/login/ada")
+    before = login_id(client)
+    client.post("/login/lin")
+    result = app.test_cli_runner().invoke(args=["whoami", before])
+    assert isinstance(result.exception, Unauthorized)
+
+
+def test_the_buttons_keep_the_version(client: FlaskClient) -> None:
+    assert client.post("/login/ada" + ARTICLE).location == "/" + ARTICLE
+    assert client.post("/logout" + ARTICLE).location == "/" + ARTICLE
+    assert client.post("/login/nobody").status_code == 404
+
+
+def test_a_command_knows_the_login_too(app: Flask, client: FlaskClient) -> None:
+    client.post("/login/lin")
+    assert app.test_cli_runner().invoke(args=["whoami", login_id(client)]).output == "林徽因\n"
+
+
+def test_a_login_that_nobody_ends_expires(app: Flask, client: FlaskClient, redis_url: str) -> None:
+    client.post("/login/ada")
+    with Redis.from_url(redis_url) as redis:
+        seconds: Any = redis.ttl(f"login:{login_id(client)}")
+    assert 0 < seconds <= app.permanent_session_lifetime.total_seconds()
+
+
+def test_without_redis_it_is_503_and_says_when_to_retry(tmp_path: Path) -> None:
+    config = {"SECRET_KEY": token_hex(), "REDIS_URL": f"unix://{tmp_path}/nothing"}
+    client = create_app(config).test_client()
+    assert client.get("/me").status_code == 200  # nobody has to ask Redis about this visitor
+    with client.session_transaction() as session:
+        session["login"] = token_hex()
+    for response in (client.get("/me"), client.post("/login/ada")):
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+
+
+# Two processes
+
+
+def test_trap_a_dict_belongs_to_one_process(web: str) -> None:
+    browser = Browser(web)
+    browser.post("/login/ada" + ARTICLE)
+    assert set(browser.ask(ARTICLE).values()) == {ACCOUNTS["ada"], None}
+
+    browser.post("/login/ada")
+    assert set(browser.ask().values()) == {ACCOUNTS["ada"]}
+
+
+def test_trap_a_logout_in_one_process_leaves_the_login_in_the_other(web: str) -> None:
+    browser = Browser(web)
+
+    def known_after_logout(query: str) -> set[str | None]:
+        browser.post("/login/ada" + query)
+        browser.post("/logout" + query)
+        return set(browser.ask(query).values())
+
+    # It depends on which process gets the request, and with it, on luck.
+    assert any(ACCOUNTS["ada"] in known_after_logout(ARTICLE) for _ in range(50))
+    assert all(known_after_logout("") == {None} for _ in range(10))
+
+
+def test_trap_a_process_with_another_key_refuses_the_cookie(redis_url: str, tmp_path: Path) -> None:
+    def names(*keys: str) -> list[str | None]:
+        here, there = (
+            create_app({"SECRET_KEY": key, "REDIS_URL": redis_url}).test_client() for key in keys
+        )
+        here.post("/login/ada")
+        cookie = here.get_cookie("session")
+        assert cookie
+        there.set_cookie("session", cookie.value)
+        return [name(here), name(there)]
+
+    assert names(token_hex(), token_hex()) == [ACCOUNTS["ada"], None]
+    assert names(secret_key(tmp_path), secret_key(tmp_path)) == [ACCOUNTS["ada"]] * 2
+
+
+def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        [key] = set(pool.map(secret_key, [tmp_path / "instance"] * 8))
+    assert len(key) == 64
+    [file] = (tmp_path / "instance").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600  # nobody else may read it

@@ -1,0 +1,98 @@
+"""The task that fetches contacts, and the Celery app that it belongs to.
+
+Setting: ``VISIBILITY_TIMEOUT``, the seconds until Redis gives the task of a killed worker to
+another; no task may take longer. In Redis, ``fetching:<login id>`` says how far a fetch is, and
+``contacts:<login id>`` has what it has fetched.
+"""
+
+import json
+import os
+import time
+from typing import Any
+
+from celery import Celery, Task, shared_task  # type: ignore[import-untyped]
+from flask import Flask, current_app
+from werkzeug.exceptions import Unauthorized
+
+from context import bot_context, current_bot
+from logins import redis
+from wx import Contact
+
+KEEP = 60 * 60  # seconds that contacts are kept
+
+
+def patience() -> int:
+    """Return for how many seconds a fetch that is silent counts as under way."""
+    return 2 * int(current_app.config["VISIBILITY_TIMEOUT"])
+
+
+def start_fetch(login_id: str, task: Any) -> None:
+    """Have *task* fetch the contacts of a login, unless a fetch is under way."""
+    if redis.set(f"fetching:{login_id}", "{}", nx=True, ex=patience()):
+        task.delay(login_id)
+
+
+def report(login_id: str, done: int, total: int) -> None:
+    """Say how far the fetch is, and who is at work, for the page to show."""
+    progress = {"done": done, "total": total, "process": os.getpid(), "worker": os.getppid()}
+    redis.set(f"fetching:{login_id}", json.dumps(progress), ex=patience())
+
+
+def fetch_contacts(login_id: str) -> None:
+    """Fetch page by page, and store at the end: run twice, it does no harm."""
+    contacts: list[Contact] = []
+    try:
+        with bot_context(login_id):
+            total = current_bot.count()
+            for pages in (current_bot.friends(), current_bot.groups(), current_bot.mps()):
+                for page in pages:
+                    contacts += page
+                    report(login_id, len(contacts), total)
+    except Unauthorized:  # logged out before the task began: there is nobody to fetch for
+        return
+
+    with redis.pipeline() as pipe:  # both commands or neither
+        found = {"names": [contact["name"] for contact in contacts], "at": time.time()}
+        pipe.set(f"contacts:{login_id}", json.dumps(found), ex=KEEP)
+        pipe.delete(f"fetching:{login_id}")
+        pipe.execute()
+
+
+def state(login_id: str) -> dict[str, Any]:
+    """Return what has been fetched, and how far the fetch under way is; None if there is none."""
+    contacts, fetching = redis.mget(f"contacts:{login_id}", f"fetching:{login_id}")
+    return {
+        "contacts": json.loads(contacts) if contacts else None,
+        "fetching": json.loads(fetching) if fetching else None,
+    }
+
+
+@shared_task(acks_late=True, reject_on_worker_lost=True)  # type: ignore[untyped-decorator]
+def retrieve_data(login_id: str) -> None:
+    fetch_contacts(login_id)
+
+
+def make_celery(app: Flask) -> Celery:
+    """Return the Celery app whose broker is *app*'s Redis, and whose tasks know *app*."""
+
+    class ContextTask(Task):  # type: ignore[misc]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            with app.app_context():
+                return self.run(*args, **kwargs)
+
+    celery = Celery(app.name, task_cls=ContextTask)
+    celery.conf.update(
+        # A Unix socket has another name in Celery than in redis-py.
+        broker_url=app.config["REDIS_URL"].replace("unix://", "redis+socket://"),
+        broker_connection_retry_on_startup=True,  # the worker may start before Redis does
+        broker_transport_options={
+            "visibility_timeout": app.config["VISIBILITY_TIMEOUT"],
+            # Look every second. Otherwise it's every 100 seconds, whatever the timeout is.
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+        },
+        # Otherwise tasks wait in the worker, while their visibility timeout is running.
+        worker_prefetch_multiplier=1,
+    )
+    celery.set_default()  # the one that @shared_task means
+    return celery

@@ -1,0 +1,116 @@
+// Shows what the stream of events brings; the buttons show what it loses, and what it costs.
+
+const $ = (id) => document.getElementById(id);
+const urls = $("desk")?.dataset;
+const streams = []; // the first one is the page's own
+let newest = ""; // id of the last event, if this version has ids
+let received = []; // numbers
+
+async function ask(url, method = "GET") {
+  const response = await fetch(url, { method, cache: "no-store" });
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return response.json();
+}
+
+function say(id, text, kind = "") {
+  if ($(id).textContent !== text) $(id).textContent = text; // else it's read out again
+  $(id).className = kind;
+}
+
+function show({ contacts, fetching }) {
+  $("progress").max = fetching?.total ?? 1;
+  $("progress").value = fetching ? (fetching.done ?? 0) : contacts ? 1 : 0;
+  $("fetch").disabled = Boolean(fetching);
+  if (contacts) $("fetch").textContent = "Fetch again";
+  if (fetching) say("summary", fetching.total ? `${fetching.done} of ${fetching.total}` : "Sent to the worker.");
+  else if (contacts) say("summary", `${contacts.names.length} contacts are here.`, "good");
+  else say("summary", "Nothing has been fetched yet.");
+}
+
+const load = async () => show(await ask(urls.contacts));
+const failed = (error) => say("summary", `No answer: ${error.message}`, "bad");
+
+function open() {
+  const url = new URL(urls.stream, location);
+  if (newest) url.searchParams.set("last_event_id", newest);
+  const source = new EventSource(url);
+  const on = (type, action) => source.addEventListener(type, ({ data, lastEventId }) => {
+    newest = lastEventId;
+    action(data && JSON.parse(data));
+  });
+  source.onopen = () => load().catch(failed); // what happened before is no event any more
+  source.onerror = () => say("summary", "The connection is lost; the browser tries again.", "bad");
+  on("progress", (fetching) => show({ fetching }));
+  on("ready", () => load().catch(failed));
+  on("reset", () => load().catch(failed));
+  on("number", (number) => received.push(number));
+  on("logged_out", () => {
+    source.close();
+    say("summary", "This login has ended.", "bad");
+  });
+  return source;
+}
+
+async function until(isTrue, seconds = 3) {
+  for (const end = Date.now() + seconds * 1000; !isTrue() && Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const publish = (number) => ask(urls.publish.replace("/0", `/${number}`), "POST");
+
+async function goAway() {
+  received = [];
+  await publish(1);
+  await until(() => received.includes(1));
+
+  streams[0].close();
+  await publish(2);
+  await publish(3);
+
+  streams[0] = open();
+  await until(() => streams[0].readyState === EventSource.OPEN);
+  await publish(4);
+  await until(() => received.includes(4));
+
+  const body = $("numbers").tBodies[0];
+  body.replaceChildren();
+  for (const number of [1, 2, 3, 4]) {
+    const row = body.insertRow();
+    const here = received.includes(number);
+    const cells = [number, number === 2 || number === 3 ? "away" : "there", here ? "yes" : "no"];
+    for (const text of cells) row.insertCell().textContent = text;
+    row.lastChild.className = here ? "good" : "bad";
+  }
+  $("numbers").hidden = false;
+  const lost = [1, 2, 3, 4].filter((number) => !received.includes(number));
+  if (lost.length) say("missed", `Lost: ${lost.join(" and ")}.`, "bad");
+  else say("missed", "Nothing is lost.", "good");
+}
+
+async function count() {
+  $("streams").textContent = streams.length;
+  $("connections").textContent = (await ask(urls.connections)).connections;
+  $("fewer").disabled = streams.length === 1;
+  $("more").disabled = streams.length > 1; // a browser opens no more than six to one host
+}
+
+function on(id, action) {
+  $(id).addEventListener("click", async () => {
+    $(id).disabled = true;
+    await Promise.resolve(action()).catch(failed);
+    if (id === "away") $(id).disabled = false;
+    else count().catch(failed);
+  });
+}
+
+if (urls) {
+  streams.push(open());
+  on("fetch", async () => show(await ask(urls.contacts, "POST")));
+  on("away", goAway);
+  on("more", () => { for (let i = 0; i < 4; i++) streams.push(new EventSource(urls.stream)); });
+  on("fewer", () => streams.splice(1).forEach((stream) => stream.close()));
+  $("away").disabled = false;
+  count().catch(failed);
+  setInterval(() => count().catch(failed), 1000);
+}

@@ -1,0 +1,5 @@
+"""What the worker imports: ``celery -A worker worker``."""
+
+from app import create_app
+
+celery = create_app().extensions["celery"]
