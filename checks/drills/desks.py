@@ -26,7 +26,7 @@ UP = {"redis": "Ready to accept connections", "worker": " ready.", "web": "Open 
 SETTINGS = {
     "FLASK_CODES_PER_MINUTE": "100000",  # all browsers of a drill have one address
     "FLASK_BOT_CLASS": "bots.SteadyBot",
-    "FLASK_VISIBILITY_TIMEOUT": "3",  # seconds; a task takes a fifth of one
+    "FLASK_VISIBILITY_TIMEOUT": "2",  # seconds; a task takes a fifth of one
     "FLASK_SSE_HEARTBEAT": "4",
 }
 

@@ -37,21 +37,21 @@ def test_nothing_is_lost_while_valkey_is_frozen(crew: Crew, report: Report) -> N
     with Load(crew) as load:
         for _ in report.rounds("Valkey frozen, its backlog full", load):
             with load.steady():
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 with crew.frozen_redis():
-                    pause(2, 4)  # longer than anything in the app waits for it
-                pause(0.5, 1)
+                    pause(2, 3)  # longer than anything in the app waits for it
+                pause(0.3, 0.7)
 
 
 def test_nothing_is_lost_while_the_memory_of_valkey_is_full(crew: Crew, report: Report) -> None:
     with Load(crew) as load:
         for _ in report.rounds("Valkey's memory full", load):
             with load.steady():
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 with crew.full_memory():
                     load.wait_for_refusal(503)
                     pause(1, 2)
-                pause(0.5, 1)
+                pause(0.3, 0.7)
 
 
 # The disk
@@ -65,13 +65,13 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, report: Report) 
     with Crew(tmp_path / "06", disk) as crew, Load(crew) as load:
         for _ in report.rounds("disk full", load):
             with load.steady():
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 disk.fill()
                 load.wait_for_refusal(503)
                 load.wait_for_refusal(507)
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 disk.make_room()
-                pause(0.5, 1)
+                pause(0.3, 0.7)
 
         assert crew.deaths() == 0
         assert "No space left on device" in crew.log()
@@ -94,7 +94,7 @@ def test_nobody_is_logged_out_by_a_clock_that_is_wrong(
         assert clock(port) == pytest.approx(time.time() + seconds, abs=20)
         for _ in report.rounds(f"two web processes, clocks {seconds:+d} s apart", load):
             with load.steady():
-                pause(2, 3)
+                pause(1.5, 2.5)
 
 
 def clock(port: int) -> float:
@@ -110,4 +110,4 @@ def test_browsers_that_reconnect_hear_everything_once(crew: Crew, report: Report
     with Load(crew, streams=36) as load:
         for _ in report.rounds("four web processes, reconnects all the time", load):
             with load.steady():
-                load.cut_streams(seconds=3)
+                load.cut_streams(seconds=2.5)

@@ -35,9 +35,9 @@ def test_a_process_is_replaced_when_its_child_is_killed(
     with Load(crew) as load:
         for _ in report.rounds(f"SIGKILL to {what}", load):
             with load.steady():
-                pause(0.5, 1.5)
+                pause(0.3, 1)
                 crew.kill_child(name)
-                pause(0.5, 1)
+                pause(0.3, 0.7)
 
     assert crew.deaths() == deaths  # gunicorn and Celery did that
 
@@ -51,9 +51,9 @@ def test_nothing_is_lost_when_a_main_process_is_killed(
     with Load(crew) as load:
         for _ in report.rounds(f"SIGKILL to {what}", load):
             with load.steady():
-                pause(0.5, 1.5)
+                pause(0.3, 1)
                 crew.kill_main(name)
-                pause(0.5, 1)
+                pause(0.3, 0.7)
 
 
 def test_nothing_is_lost_when_all_are_killed_and_started_again(
@@ -62,16 +62,16 @@ def test_nothing_is_lost_when_all_are_killed_and_started_again(
     with Whole(tmp_path / "06") as desk, Load(desk) as load:
         for _ in report.rounds("SIGKILL to run.py, and so to all", load):
             with load.steady():
-                pause(0.5, 1.5)
+                pause(0.3, 1)
                 desk.kill()
                 desk.start()
-                pause(0.5, 1)
+                pause(0.3, 0.7)
 
 
 def test_a_rolling_restart_loses_nothing_of_200_open_streams(crew: Crew, report: Report) -> None:
     with Load(crew, streams=200) as load:
         for _ in report.rounds("rolling restart with 200 open streams", load):
             with load.steady():
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 crew.replace_web_processes()
-                pause(0.5, 1)
+                pause(0.3, 0.7)

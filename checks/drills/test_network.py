@@ -44,7 +44,7 @@ def test_nothing_is_lost_while_the_network_is_cut(
     with Load(crew) as load:
         for _ in report.rounds(f"network to Valkey cut ({way})", load):
             with load.steady():
-                pause(0.5, 1)
+                pause(0.3, 0.7)
                 with cable.cut(way):
                     pause(1, 2)
-                pause(0.5, 1)
+                pause(0.3, 0.7)
