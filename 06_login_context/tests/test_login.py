@@ -224,7 +224,8 @@ def test_a_confirmation_whose_response_from_redis_was_lost_is_still_this_phones(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = code(client)["uuid"]
-    execute, lost = Pipeline.execute, []
+    execute = Pipeline.execute
+    lost: list[Any] = []
 
     def lose_one(pipe: Pipeline, *args: Any) -> Any:
         """Let Redis execute the transaction, and its response be lost: redis-py tries again."""
