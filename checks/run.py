@@ -154,9 +154,10 @@ def run_all(parts: list[Part], folder: Path) -> Counter[str]:
     while waiting or running:
         while waiting and may_start(waiting[0], running):
             part = waiting.pop(0)
-            log = None if live else folder / f"{part.name}.log"
+            file = part.name.replace("/", " ")  # a step's name is a path
+            log = None if live else folder / f"{file}.log"
             progress.say(f"{part.name}: running")
-            running.append(Run(part, folder / f"{part.name}.xml", log))
+            running.append(Run(part, folder / f"{file}.xml", log))
 
         try:
             time.sleep(0.1)
