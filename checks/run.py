@@ -17,11 +17,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from book import COMBINED
+
 CHECKS = Path(__file__).parent
 ROOT = CHECKS.parent
 
-# More at once doesn't pay on two cores, and tests that measure time would begin to fail.
-AT_ONCE = 2
+# More at once doesn't pay on two cores. Of the tests, chapter 06's mostly wait for something.
+TESTS_AT_ONCE = 3
+DRILLS_AT_ONCE = 2
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
 # that other tests shouldn't meet. What needs packages of Node is in one group, because two
 # processes mustn't install them at once. The files that aren't listed here form one more group,
@@ -136,13 +139,13 @@ class Progress:
                 self.say(f"still running: {run.part.name} ({run.seconds()} s){run.latest()}")
 
 
-def may_start(part: Part, running: list[Run]) -> bool:
+def may_start(part: Part, running: list[Run], at_once: int) -> bool:
     if part.name == ALONE:
         return not running
-    return len(running) < AT_ONCE
+    return len(running) < at_once
 
 
-def run_all(parts: list[Part], folder: Path) -> Counter[str]:
+def run_all(parts: list[Part], folder: Path, at_once: int) -> Counter[str]:
     """Run the parts and return the sum of their counts; *folder* is for reports and output."""
     total: Counter[str] = Counter()
     failed: list[str] = []
@@ -152,7 +155,7 @@ def run_all(parts: list[Part], folder: Path) -> Counter[str]:
     live = len(parts) == 1
 
     while waiting or running:
-        while waiting and may_start(waiting[0], running):
+        while waiting and may_start(waiting[0], running, at_once):
             part = waiting.pop(0)
             file = part.name.replace("/", " ")  # a step's name is a path
             log = None if live else folder / f"{file}.log"
@@ -184,6 +187,7 @@ def run_all(parts: list[Part], folder: Path) -> Counter[str]:
 
 def main(names: list[str]) -> int:
     groups = {part.name: part for part in drills()}
+    at_once = DRILLS_AT_ONCE if names[0] == "drills" else TESTS_AT_ONCE
     if names == ["drills"]:
         parts = list(groups.values())
     elif names[0] == "drills" and groups.keys() >= set(names[1:]):
@@ -191,11 +195,13 @@ def main(names: list[str]) -> int:
     elif names[0] == "drills":
         parts = [Part(" ".join(names[1:]), CHECKS, names[1:])]
     else:
-        # The last ones named, chapter 06 and the checks, take longest: they begin first.
-        parts = [tests(name) for name in reversed(names)]
+        # What takes longest begins first: chapter 06, the checks, and then its steps.
+        longest = [name for name in names if name in (COMBINED.name, "checks")]
+        parts = [tests(name) for name in longest]
+        parts += [tests(name) for name in reversed(names) if name not in longest]
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            total = run_all(parts, Path(temporary))
+            total = run_all(parts, Path(temporary), at_once)
     except KeyboardInterrupt:
         return 130
     print(f"\ntotal: {in_words(total)}")

@@ -23,7 +23,8 @@ from threading import Thread
 
 import pytest
 
-from book import CHAPTERS, ROOT, changes
+import book
+from book import APPS, CHAPTERS, ROOT, STEPS, changes
 from conftest import missing
 from servers import free_port, process
 
@@ -72,6 +73,21 @@ def test_a_chapter_that_is_not_there(goal: str) -> None:
     assert len(said.splitlines()) == 1
     numbers = " ".join(chapter.name[:2] for chapter in CHAPTERS)
     assert f'no chapter for "make {goal}"; the chapters are {numbers}.' in said
+
+
+@pytest.mark.parametrize(
+    ("goal", "step", "says"),
+    [
+        ("run-06", "7", "There is no step 7; the steps of chapter 06 are 1 2 3 4 5."),
+        ("diff-06", "%", "There is no step %;"),
+        ("test-06", "1 2", "There is no step 1 2;"),
+        ("run-05", "1", "Only chapter 06 has steps: make run-06 STEP=1."),
+    ],
+)
+def test_a_step_that_is_not_there(goal: str, step: str, says: str) -> None:
+    done = make(ROOT, goal, f"STEP={step}")
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1 and says in done.stderr
 
 
 def test_a_port_in_use() -> None:
@@ -201,11 +217,21 @@ def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
     assert (clone / ".venv/requirements.txt").exists()
 
 
-@pytest.mark.parametrize(("chapter", "title"), [("01", b"01 Static files"), ("06", b"Chat desk")])
-def test_run_serves_the_page_until_interrupted(clone: Path, chapter: str, title: bytes) -> None:
+@pytest.mark.parametrize(
+    ("chapter", "step", "title"),
+    [
+        ("01", "", b"01 Static files"),
+        ("06", "", b"Chat desk"),
+        ("06", "1", b"06, step 1"),
+        ("06", "2", b"06, step 2"),
+    ],
+)
+def test_run_serves_the_page_until_interrupted(
+    clone: Path, chapter: str, step: str, title: bytes
+) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     port = free_port()
-    command = ["make", f"run-{chapter}", f"PORT={port}"]
+    command = ["make", f"run-{chapter}", f"STEP={step}", f"PORT={port}"]
     with process(command, clone, port, env=ENV, start_new_session=True) as server:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert title in answer.read()
@@ -318,6 +344,15 @@ def test_diff_shows_the_code_without_tests_and_pages() -> None:
     assert "01_static_files/versions.py" in shown(make(ROOT, "diff-01").stdout)
 
 
+@pytest.mark.parametrize("step", ["2", "3", "4", "5"])
+def test_diff_of_a_step_shows_what_it_adds_to_the_one_before(step: str) -> None:
+    there = shown(make(ROOT, "diff-06", f"STEP={step}").stdout)
+    folder = "06_login_context" if step == "5" else book.title(STEPS[int(step) - 1])
+    adds = {"2": "logins.py", "3": "tasks.py", "4": "sse.py", "5": "login.py"}
+    assert f"{folder}/{adds[step]}" in there
+    assert all(name.rpartition("/")[0] == folder for name in there)
+
+
 def on_a_terminal(*goals: str, **env: str) -> str:
     """Return what make says if its output is a terminal with 80 columns."""
     reader, terminal = pty.openpty()
@@ -363,9 +398,14 @@ def test_drill():
 """
 
 
+def tests_of_apps(clone: Path) -> list[Path]:
+    """Return the tests of the chapters, and of the steps of chapter 06."""
+    return [*clone.glob("0*/tests/test_*.py"), *clone.glob("0*/steps/*/tests/test_*.py")]
+
+
 def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    in_chapters = list(clone.glob("0*/tests/test_*.py"))
+    in_chapters = tests_of_apps(clone)
     in_checks = list(clone.glob("checks/**/test_*.py"))
     for path in in_chapters:
         path.write_text("def test_it():\n    pass\n", encoding="utf-8")
@@ -374,7 +414,7 @@ def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
 
     said = make(clone, "test").stdout.splitlines()
     assert said[-1] == f"total: {len(in_chapters) + len(in_checks)} passed, 0 failed"
-    for name in [*(chapter.name for chapter in CHAPTERS), "checks"]:
+    for name in [*map(book.title, APPS), "checks"]:
         assert f"{name}: running" in said
         assert [line for line in said if re.match(rf"{name}: \d+ passed, 0 failed in \d+ s", line)]
     said = make(clone, "drills").stdout.splitlines()
@@ -392,7 +432,7 @@ def test_drills_may_be_told_to_take_longer(clone: Path) -> None:
 
 def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    for path in clone.glob("0*/tests/test_*.py"):
+    for path in tests_of_apps(clone):
         path.write_text("def test_it():\n    pass\n", encoding="utf-8")
     for path in clone.glob("checks/test_*.py"):
         path.unlink()
