@@ -1,4 +1,4 @@
-"""The page at /: two links to log in by, and whom the app takes you for."""
+"""The page at /: two links to log in by, and who the app thinks you are."""
 
 import os
 from threading import current_thread
