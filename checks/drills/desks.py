@@ -29,6 +29,8 @@ SETTINGS = {
     "FLASK_VISIBILITY_TIMEOUT": "2",  # seconds; a task takes a fifth of one
     "FLASK_SSE_HEARTBEAT": "4",
 }
+# What Valkey calls to have its file on the disk, as a disk that is very busy does it.
+SLOW = "#include <unistd.h>\nint fdatasync(int file) { usleep(1500000); return fsync(file); }\n"
 
 
 def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
@@ -290,6 +292,14 @@ class Whole(Desk):
 
         until(gone, "what run.py has started does not end")
         self.stop()
+
+
+def slow_disk(folder: Path) -> dict[str, str]:
+    """Return the environment of a Valkey whose disk takes longer than a second to be written to."""
+    (folder / "slow.c").write_text(SLOW)
+    command = ["cc", "-shared", "-fPIC", "-o", "slow.so", "slow.c"]
+    subprocess.run(command, cwd=folder, check=True)
+    return {"LD_PRELOAD": str(folder / "slow.so")}
 
 
 class SmallDisk:

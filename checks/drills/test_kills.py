@@ -1,11 +1,14 @@
 """Each process of chapter 06 is killed or replaced under load, and another takes its place."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from desks import Crew, Whole, pause
+from conftest import missing
+from desks import Crew, Whole, pause, slow_disk
 from ledger import Load
 from report import Report, reported
 
@@ -53,6 +56,20 @@ def test_nothing_is_lost_when_a_main_process_is_killed(
             with load.steady():
                 pause(0.3, 1)
                 crew.kill_main(name)
+                pause(0.3, 0.7)
+
+
+def test_nothing_is_lost_when_valkey_is_killed_while_its_disk_is_slow(
+    tmp_path: Path, report: Report
+) -> None:
+    if sys.platform != "linux" or not shutil.which("cc"):
+        missing("C compiler that can make a disk slow, as on Linux")
+
+    with Crew(tmp_path / "06", **slow_disk(tmp_path)) as crew, Load(crew) as load:
+        for _ in report.rounds("SIGKILL to Valkey, its disk slow", load):
+            with load.steady():
+                pause(1, 2)
+                crew.kill_main("redis")
                 pause(0.3, 0.7)
 
 
