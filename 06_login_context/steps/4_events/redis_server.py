@@ -85,8 +85,8 @@ def main(instance_path: str, repair: bool = False) -> None:
     if file:
         warn_of_damage(file, binary)
     os.chdir(data)  # no path with spaces has to pass the server's parser
-    # It writes before it responds, so SIGKILL loses nothing. The kernel decides when that reaches the
-    # disk, so a power cut may lose half a minute.
+    # It writes before it responds, so SIGKILL loses nothing. The kernel decides when that reaches
+    # the disk, so a power cut may lose half a minute.
     options = "--port 0 --unixsocketperm 700 --dir .".split()
     options += "--appendonly yes --appendfsync no --save".split()
     os.execv(binary, [binary, *options, "", "--unixsocket", str(socket)])  # noqa: S606
