@@ -176,13 +176,14 @@ def test_what_comes_in_after_the_logout_is_not_kept(desk: Desk, app: Flask, log_
     assert contacts(desk, login) is None
 
 
-def test_contacts_go_when_their_login_does(desk: Desk, app: Flask, log_in: LogIn) -> None:
+def test_contacts_go_when_their_login_does(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app()
     client = log_in(app)
     login = login_id(client)
     with app.app_context():
         tasks.retrieve_data(login)
     client.post("/j/logout")
-    assert desk.redis.keys(f"*{login}*") == []
+    assert own_desk.redis.keys(f"*{login}*") == []
 
 
 # How far it is
