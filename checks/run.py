@@ -30,6 +30,7 @@ DRILLS_AT_ONCE = 2
 # processes mustn't install them at once. The files that aren't listed here form one more group,
 # and each file in the folder drills is a group of its own.
 DRILLS = {
+    "make": ["test_make.py"],
     "browser": ["test_browser.py", "test_pages.py", "test_use.py"],
     "desk": ["test_desk.py", "test_nginx.py"],
     "processes": ["test_processes.py"],
