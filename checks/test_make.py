@@ -398,14 +398,14 @@ def test_drill():
 """
 
 
-def tests_of_apps(clone: Path) -> list[Path]:
+def all_tests_of(clone: Path) -> list[Path]:
     """Return the tests of the chapters, and of the steps of chapter 06."""
     return [*clone.glob("0*/tests/test_*.py"), *clone.glob("0*/steps/*/tests/test_*.py")]
 
 
 def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    in_chapters = tests_of_apps(clone)
+    in_chapters = all_tests_of(clone)
     in_checks = list(clone.glob("checks/**/test_*.py"))
     for path in in_chapters:
         path.write_text("def test_it():\n    pass\n", encoding="utf-8")
@@ -432,7 +432,7 @@ def test_drills_may_be_told_to_take_longer(clone: Path) -> None:
 
 def test_a_failing_chapter_fails_the_whole(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    for path in tests_of_apps(clone):
+    for path in all_tests_of(clone):
         path.write_text("def test_it():\n    pass\n", encoding="utf-8")
     for path in clone.glob("checks/test_*.py"):
         path.unlink()
