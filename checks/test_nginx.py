@@ -127,8 +127,6 @@ def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
             expect(page.locator("#login")).to_have_attribute("data-state", "pending")
             link = str(page.locator("#scan").get_attribute("href"))
             assert link.startswith(f"{url}/scan/")
-            [cookie] = context.cookies()
-            assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
             phone = context.new_page()
             phone.goto(link)
             expect(phone.locator("dl")).to_contain_text("127.0.0.1")  # X-Forwarded-For
@@ -136,6 +134,8 @@ def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
             phone.locator("[value=confirm]").click()  # Origin is https
             expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
             expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
+            [cookie] = context.cookies()
+            assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
             assert page.evaluate(EVENTS) == [200, "h2"]
             attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"from disk")
             sent = context.request.post("/uploads", multipart={"file": attached})

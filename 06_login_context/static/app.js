@@ -288,7 +288,7 @@ function receive({ type, data }) {
   if (type === "progress") return showFetching(data);
   if (type !== "message") {
     if (type === "contacts" || type === "reset") ready = undefined; // the lists are old
-    if (data.type === "failed") note("Your contacts could not be fetched.");
+    if (data?.type === "failed") note("Your contacts could not be fetched.");
     load.everything = true;
     return load();
   }

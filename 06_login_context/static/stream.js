@@ -28,8 +28,10 @@ function connect(tell) {
 // What a page may ask for: "join" the stream, or "renew" it after a login, whose cookie it needs;
 // "leave" it, because without a login there is none.
 function obey(wish, tell) {
-  if (wish === "leave") disconnect();
-  else if (wish === "renew" || !source) connect(tell);
+  if (wish === "leave") {
+    disconnect();
+    tell({ type: "left" }); // the other tabs have no stream either, so they have to ask
+  } else if (wish === "renew" || !source) connect(tell);
 }
 
 self.onconnect = ({ ports: [port] }) => { // in the worker: another tab

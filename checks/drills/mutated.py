@@ -396,10 +396,13 @@ def has_traceback(log: str) -> bool:
     """Tell whether the app has failed.
 
     For the target //[ the development server fails itself, before it calls the app: "Invalid IPv6
-    URL". It closes the connection and prints a traceback. No chapter can do anything about that.
+    URL". For //a:b it fails when it logs the response: "Port could not be cast". It prints a
+    traceback. No chapter can do anything about that.
     """
-    servers_own = r"-{40}\nException occurred during processing of request from .*?-{40}"
-    return TRACEBACK in re.sub(servers_own, "", log, flags=re.DOTALL)
+    before = r"-{40}\nException occurred during processing of request from .*?-{40}"
+    lines = r"(?:[^\n]*\n){0,20}?"
+    after = rf"Error on request:\nTraceback{lines}[^\n]*in log_request\n{lines}ValueError: Port"
+    return TRACEBACK in re.sub(f"{before}|{after}", "", log, flags=re.DOTALL)
 
 
 @dataclass

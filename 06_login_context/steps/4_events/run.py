@@ -24,8 +24,10 @@ asked, stopping = Event(), Event()  # asked: a signal said that it is time to st
 
 
 def say(name: str, text: str) -> None:
-    with suppress(OSError):  # of a terminal that is gone
-        print(f"{name:6} | {text.rstrip()}", flush=True)
+    with suppress(
+        OSError
+    ):  # of a terminal that is gone; print() would keep the text, and fail later
+        os.write(1, f"{name:6} | {text.rstrip()}\n".encode())
 
 
 class Process(Popen[str]):
@@ -99,6 +101,7 @@ def stop(processes: list[Process], deadline: float) -> None:
 
 def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ["PYTHONUNBUFFERED"] = "1"  # or what an app prints appears long after
     lines = dict(re.findall(r"^(\w+): *(.+)", Path("Procfile").read_text(), re.MULTILINE))
     if os.environ.get("REDIS_URL") or os.environ.get("FLASK_REDIS_URL"):
         del lines["redis"]
