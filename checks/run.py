@@ -30,10 +30,10 @@ DRILLS_AT_ONCE = 2
 # processes mustn't install them at once. The files that aren't listed here form one more group,
 # and each file in the folder drills is a group of its own.
 DRILLS = {
-    "make": ["test_make.py"],
     "browser": ["test_browser.py", "test_pages.py", "test_use.py"],
     "desk": ["test_desk.py", "test_nginx.py"],
     "processes": ["test_processes.py"],
+    "make": ["test_make.py"],
     "traps": ["test_traps.py"],
 }
 # The traps keep all cores busy by themselves, and they use the packages of Node as well. So they
@@ -113,8 +113,9 @@ def drills() -> list[Part]:
     listed = [module for modules in DRILLS.values() for module in modules]
     others = [path.name for path in sorted(CHECKS.glob("test_*.py")) if path.name not in listed]
     files = sorted(CHECKS.glob("drills/test_*.py"))
-    groups = {path.stem.removeprefix("test_"): [f"drills/{path.name}"] for path in files}
-    groups |= {"others": others, **DRILLS}
+    groups = {**DRILLS, "others": others}
+    groups |= {path.stem.removeprefix("test_"): [f"drills/{path.name}"] for path in files}
+    groups[ALONE] = groups.pop(ALONE)  # it comes last, and the longest come first
     return [Part(name, CHECKS, [*modules, "-m", "drill"]) for name, modules in groups.items()]
 
 
