@@ -505,7 +505,7 @@ def test_a_process_that_is_killed_is_named(start: Start) -> None:
 
 def test_a_closed_pipe_ends_all(start: Start, folder: Path) -> None:
     shell = ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"]
-    run = start(*shell, f"({sys.executable} run.py; echo $? >status) | head -n 1").says("redis")
+    run = start(*shell, f"('{sys.executable}' run.py; echo $? >status) | head -n 1").says("redis")
     until((folder / "status").exists)
     assert run.all_gone() == 0
     assert (folder / "status").read_text() == "0\n"
