@@ -93,7 +93,7 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
     if not isinstance(name, str) or len(name) > LIMITS["name"] or re.search(FORBIDDEN, name):
         wrong["attachment_name"] = [f"A text of at most {LIMITS['name']} characters is needed."]
 
-    id = data.get("id", secrets.token_hex(8))
+    id = data.get("id")
     if not isinstance(id, str) or not re.fullmatch("[A-Za-z0-9_-]{16,64}", id):
         wrong["id"] = ["16 to 64 letters, digits, - or _ are needed."]
     if wrong:
@@ -106,13 +106,13 @@ def send() -> Success:
 
     A client that got no response repeats the request with the same ``id``: it is sent once.
     """
-    data = json_object()
+    data = {"id": secrets.token_hex(8), **json_object()}
     contacts = load() or {}
     names = {contact["id"]: contact["name"] for kind in contacts.values() for contact in kind}
     check(data, names)
     to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
     message = {
-        "id": data.get("id", secrets.token_hex(8)),
+        "id": data["id"],
         "from": current_bot.self["name"],
         "to": [names[id] for id in to],
         "text": text,

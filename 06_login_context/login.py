@@ -242,7 +242,7 @@ def sorry(error: RedisError) -> tuple[str, int, dict[str, str]]:
 
 def key_of_request() -> str:
     key = json_object().get("key")
-    if not isinstance(key, str):
+    if not isinstance(key, str) or not key.isascii():
         raise ParameterException({"key": ["The key of a code is needed."]})
     return key
 

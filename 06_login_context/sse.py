@@ -48,8 +48,8 @@ class Stream(queue.Queue[Entry]):
         with contextlib.suppress(OSError):
             # A copy, because gevent turns shutdown() into an error for the greenlet that writes.
             copy = socket.fromfd(self.sock.fileno(), self.sock.family, self.sock.type)
-            copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             with copy:
+                copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 copy.shutdown(socket.SHUT_RDWR)
 
 

@@ -295,7 +295,9 @@ def test_login_before_confirmation_is_1004(client: FlaskClient, phone: FlaskClie
     assert result(claim(client, "made up")) == (400, 1004)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"key": 1}', '{"key": ""}', "[" * 5000])
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"key": 1}', '{"key": ""}', r'{"key": "\ud800"}', "[" * 5000]
+)
 def test_login_without_a_key_is_refused(client: FlaskClient, body: str) -> None:
     answer = client.post("/j/login", data=body, content_type="application/json")
     assert result(answer) in [(400, 1000), (400, 1004)]
