@@ -15,9 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, request, url_for
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import NotFound
+from flask import Flask, abort, current_app, request, url_for
+from werkzeug.datastructures import FileStorage, Headers
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 # Types that no browser runs as part of this site. Any other file becomes .bin, a download.
@@ -38,11 +37,14 @@ class Uploads(SharedDataMiddleware):
     """Answers for the files in *folder* and passes every other request on to *flask_app*."""
 
     def __init__(self, flask_app: Any, folder: Path, headers: dict[str, str]) -> None:
-        # The base class passes on what it doesn't find. It gets an app that always answers 404
-        # instead of Flask, so that __call__ can tell a file from everything else.
-        super().__init__(NotFound(), {"/uploads": str(folder)}, cache_timeout=YEAR)
+        # What the base class doesn't find, it passes on, and start_file() would add our headers to
+        # Flask's response. So it passes it on to no_file, and __call__ asks Flask afterwards.
+        super().__init__(self.no_file, {"/uploads": str(folder)}, cache_timeout=YEAR)
         self.flask_app = flask_app
         self.headers = HEADERS | headers
+
+    def no_file(self, environ: Any, start_response: Any) -> Any:
+        return None
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answer GET and HEAD for a file; the base class would answer DELETE with it as well."""
@@ -52,21 +54,19 @@ class Uploads(SharedDataMiddleware):
         if not path.startswith("/uploads/") or hidden or not is_read:
             return self.flask_app(environ, start_response)
 
-        start: dict[str, Any] = {}  # what the base class starts its response with
+        def start_file(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            combined = Headers(headers)
+            combined.update(self.headers)
+            del combined["Date"]  # the server adds its own
+            return start_response(status, combined.to_wsgi_list())
 
-        def note_start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            start.update(status=status, headers=headers)
-
-        body = super().__call__(environ, note_start)
-        # Unlike the base class, a Response has no body for HEAD. Passed through, the body is still
-        # one that the server knows, so that it can send the file with sendfile.
-        response = Response(body, start["status"], start["headers"], direct_passthrough=True)
-        if response.status_code == 404:
+        body: Any = super().__call__(environ, start_file)
+        if body is None:
             return self.flask_app(environ, start_response)
-
-        response.headers.update(self.headers)
-        del response.headers["Date"]  # the server adds its own
-        return response(environ, start_response)
+        if environ["REQUEST_METHOD"] == "HEAD" and body:
+            body.close()  # the base class would send the file
+            return []
+        return body
 
 
 def save(file: FileStorage) -> str:
