@@ -54,7 +54,8 @@ help:
 	@echo "make lint         check style and types with ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
-	@echo "make bench        count under which servers a request gets somebody else's bot"
+	@echo "make bench        measure what each technique costs (ONLY=\"streams logins\": these scripts of"
+	@echo "                  bench/; FULL=1: longer, and rewrite the tables and charts there)"
 	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done
@@ -94,8 +95,8 @@ carry: .venv/requirements-dev.txt
 transcripts: .venv/requirements-dev.txt
 	@$(VENV) checks/transcripts.py
 
-bench: .venv/requirements-dev.txt
-	@$(VENV) bench/bots.py
+bench: .venv/requirements-bench.txt
+	@FULL="$(FULL)" $(VENV) bench/run.py $(ONLY)
 
 clean:
 	@if [ -x $(VENV) ]; then $(VENV) -c "$$check_idle" */instance/valkey */steps/*/instance/valkey; fi
@@ -117,14 +118,16 @@ $(VENV):
 MEGABYTES_requirements.txt = 1
 MEGABYTES_requirements-06.txt = 9
 MEGABYTES_requirements-dev.txt = 93
+MEGABYTES_requirements-bench.txt = 6
 
-.venv/requirements.txt .venv/requirements-06.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
+.venv/requirements.txt .venv/requirements-06.txt .venv/requirements-dev.txt .venv/requirements-bench.txt: .venv/%: % $(VENV)
 	@$(VENV) -c "$$install_lock" $* $(MEGABYTES_$*) || { echo >&2 \
 	  "Could not install $*. Is there a network? What pip says is in .venv/pip.log"; exit 1; }
 	@cp $* $@
 
 .venv/requirements-06.txt: .venv/requirements.txt
 .venv/requirements-dev.txt: .venv/requirements-06.txt
+.venv/requirements-bench.txt: .venv/requirements-dev.txt
 ifneq ($(STEP),1)  # which needs Flask alone
 run-06: .venv/requirements-06.txt
 endif

@@ -17,8 +17,10 @@ from typing import Any
 from flask import Flask, request, session
 from werkzeug.local import LocalProxy, LocalStack
 
+import live
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "checks"), str(HERE.parent / "06_login_context")]
+sys.path[:0] = [str(HERE.parent / "06_login_context")]
 REQUESTS = 40
 GUNICORN = (
     "-m gunicorn bots:{version}() --bind 127.0.0.1:{port} --no-control-socket"
@@ -99,13 +101,11 @@ def alone(port: int, user: int) -> tuple[int, bool]:
 
 def measure(server: str, version: str) -> tuple[int, int, int]:
     """Return bots opened and foreign ones met on connections of their own; those met on one."""
-    from servers import free_port, process  # type: ignore[import-not-found]
-
-    port = free_port()
+    port = live.free_port()
     command = [sys.executable, *server.format(port=port, version=version).split()]
     with (
         open(os.devnull, "wb") as log,
-        process(command, HERE, port, stdout=log, stderr=log),
+        live.process(command, HERE, port, stdout=log, stderr=log),
         ThreadPoolExecutor(4) as pool,
     ):
         own = list(pool.map(lambda user: alone(port, user), range(REQUESTS)))
@@ -116,11 +116,20 @@ def measure(server: str, version: str) -> tuple[int, int, int]:
     return opened, sum(wrong for _, wrong in own), sum(wrong for _, wrong in one)
 
 
-if __name__ == "__main__":
-    print(f"{REQUESTS} requests: bots opened on connections of their own, how many of the requests")
-    print("met somebody else's bot there, and how many did on one connection.\n")
-    print("| server | article | wrong | wrong on one | chapter 06 | wrong | wrong on one |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+def count(folder: Path) -> live.Table:
+    rows: live.Table = {}
     for name, server in SERVERS.items():
-        row = [*measure(server, "article"), *measure(server, "chapter")]
-        print(f"| {name} | {' | '.join(map(str, row))} |", flush=True)
+        live.say(name)
+        rows[name] = {}
+        for title, version in {"article": "article", "chapter 06": "chapter"}.items():
+            opened, wrong, wrong_on_one = measure(server, version)
+            rows[name] |= {
+                f"{title}: bots": opened,
+                f"{title}: of another user": wrong,
+                f"{title}: the same on one connection": wrong_on_one,
+            }
+    return rows
+
+
+if __name__ == "__main__":
+    live.main(count)

@@ -1,0 +1,249 @@
+"""What has been measured: as tables, as charts, and as figures that pages quote.
+
+A chapter quotes a figure with a comment behind it that says which one it is:
+``0.32<!-- bench static_files: chapter 01 | a small file -->``.
+"""
+
+import json
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PAGE = HERE / "README.md"
+TOLERANCE = 0.15  # of a quoted figure, because two long runs are never alike
+
+Rows = dict[str, dict[str, float]]  # by row, then by column
+Results = dict[str, Any]  # by script: "run" (when and where), "rows"
+
+
+class Part(NamedTuple):
+    """How the figures of one script are shown."""
+
+    unit: str  # of what is 1.00, or "" where every column's name ends in its own
+    base: tuple[str, str] | None  # row and column of what is 1.00 (column "": in every column)
+    chart: str  # the column that the chart shows
+    title: str  # of the chart
+
+
+US = "µs"
+PARTS = {
+    "static_files": Part(US, ("send_from_directory", ""), "a small file", "Serving a small file"),
+    "storing": Part(US, ("article", ""), "1 MiB", "Storing an upload of 1 MiB"),
+    "storing_memory": Part("", None, "16 MiB, KB", "Memory that an upload of 16 MiB takes, KB"),
+    "cors_hook": Part(US, ("bare Flask", ""), "allowed origin", "A request from an allowed origin"),
+    "error_codes": Part(US, ("bare Flask", "success"), "raised 404", "A view that raises a 404"),
+    "exception_subclass": Part(US, ("bare Flask", "success"), "success", "A view that succeeds"),
+    "catch_all": Part(US, ("bare Flask", "success"), "success", "A view that succeeds"),
+    "bot_lookup": Part(US, ("g", ""), "ten lookups", "Ten lookups in one request"),
+    "bot_commands": Part("", None, "commands", "Redis commands of a request"),
+    "bots": Part("", None, "article: of another user", "Requests that get another user's bot"),
+    "servers_load": Part("", None, "requests per second", "Requests per second"),
+    "logins": Part("", None, "page logged in: p50, ms", "From the confirmation to the login, ms"),
+    "fetches": Part("", None, "fetches per second", "Fetches per second"),
+    "streams": Part("", None, "KB per stream", "Memory of an open stream, KB"),
+}
+
+
+def figure(results: Results, script: str, row: str, column: str) -> float:
+    """Return a figure as its table shows it: a ratio if the part has a base. KeyError: no such."""
+    rows: Rows = results[script]["rows"]
+    base = PARTS[script].base
+    if base is None:
+        return rows[row][column]
+    return rows[row][column] / rows[base[0]][base[1] or column]
+
+
+def in_digits(value: float) -> str:
+    """Return *value* with three digits or so."""
+    if value == round(value) or value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 20 else f"{value:.2f}"
+
+
+def table(results: Results, script: str) -> str:
+    """Return a part's figures as a Markdown table."""
+    rows: Rows = results[script]["rows"]
+    unit, base, *_ = PARTS[script]
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [["", *columns], ["---", *["--:"] * len(columns)]]
+    for row, cells in rows.items():
+        line = [row]
+        for column in columns:
+            if column not in cells:
+                line.append("")
+            elif base is None:
+                line.append(in_digits(cells[column]))
+            else:
+                ratio = f"{figure(results, script, row, column):.2f}"
+                is_base = row == base[0] and base[1] in ("", column)
+                line.append(f"{ratio} ({in_digits(cells[column])} {unit})" if is_base else ratio)
+        lines.append(line)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+# Charts
+
+WIDTH, LEFT, RIGHT, LINE = 720, 250, 90, 28  # pixels
+STYLE = """\
+text { font: 14px system-ui, sans-serif; fill: #1f2328 }
+.paper { fill: #fff }
+.title { font-weight: 600 }
+.note { font-size: 12px; fill: #59636e }
+.bar { fill: #9aa4b0 }
+.ours { fill: #1f6feb }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .paper { fill: #0d1117 }
+  .note { fill: #9198a1 }
+  .bar { fill: #59636e }
+  .ours { fill: #4493f8 }
+}"""
+
+
+def chart(results: Results, script: str) -> str:
+    """Return a part's figures of one column as an SVG bar chart, light or dark as the reader's."""
+    unit, base, column, title = PARTS[script]
+    rows: Rows = results[script]["rows"]
+    values = {row: figure(results, script, row, column) for row in rows if column in rows[row]}
+    longest = max(values.values()) or 1
+    note = "shorter is better"
+    if base:
+        cell = rows[base[0]][base[1] or column]
+        note = f"{base[0]} = 1.00 = {in_digits(cell)} {unit}; {note}"
+    elif "per second" in column:
+        note = "longer is better"
+
+    height = 60 + LINE * len(values)
+    said = escape(title)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+        f' height="{height}" role="img" aria-label="{said}">',
+        f"<style>\n{STYLE}\n</style>",
+        f'<rect class="paper" width="{WIDTH}" height="{height}" rx="6"/>',
+        f'<text class="title" x="12" y="24">{said}</text>',
+        f'<text class="note" x="12" y="43">{escape(note)}</text>',
+    ]
+    for number, (row, value) in enumerate(values.items()):
+        y = 56 + LINE * number
+        length = (WIDTH - LEFT - RIGHT) * value / longest
+        kind = "bar ours" if row.startswith("chapter") else "bar"
+        shown = f"{value:.2f}" if base else in_digits(value)
+        lines += [
+            f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end">{escape(row)}</text>',
+            f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{length:.1f}" height="20" rx="2"/>',
+            f'<text x="{LEFT + length + 8:.1f}" y="{y + 15}">{shown}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", ""])
+
+
+# What we aimed at
+
+
+class Aim(NamedTuple):
+    what: str
+    aim: str
+    measured: Callable[[Callable[[str, str, str], float]], str]
+
+
+def ratio(script: str, row: str, over: str, under: str) -> Callable[..., str]:
+    """Return what shows one figure of a row divided by another."""
+    return lambda get: f"{get(script, row, over) / get(script, row, under):.2f}"
+
+
+def single(script: str, row: str, column: str) -> Callable[..., str]:
+    return lambda get: in_digits(round(get(script, row, column), 2))
+
+
+CHAPTER_02 = single("cors_hook", "chapter 02", "allowed origin")
+SUCCESS_04 = single("exception_subclass", "chapter 04, whole app", "success")
+SUCCESS_05 = single("catch_all", "chapter 05, whole app", "success")
+AIMS = [
+    Aim(
+        "a file through chapter 01, send_from_directory = 1",
+        "0.40",
+        single("static_files", "chapter 01", "a small file"),
+    ),
+    Aim("the hook of chapter 02, bare Flask = 1", "1.10", CHAPTER_02),
+    Aim("success in chapter 04, whole app, bare Flask = 1", "1.50", SUCCESS_04),
+    Aim("success in chapter 05, whole app, bare Flask = 1", "1.50", SUCCESS_05),
+    Aim(
+        "a raised 404 in chapter 04, its success = 1",
+        "1.25",
+        ratio("exception_subclass", "chapter 04, whole app", "raised 404", "success"),
+    ),
+    Aim(
+        "a raised 404 in chapter 05, its success = 1",
+        "1.25",
+        ratio("catch_all", "chapter 05, whole app", "raised 404", "success"),
+    ),
+    Aim(
+        "CPU of an event to one browser, at 100 and 10,000 open streams, ms",
+        "the same",
+        lambda get: " and ".join(
+            in_digits(get("streams", f"chapter 06, {count}", "to one: CPU per event, ms"))
+            for count in ("100", "10,000")
+        ),
+    ),
+    Aim(
+        "an event to all of 5,000 browsers, p99, ms",
+        "150",
+        single("streams", "chapter 06, 5,000", "to all: p99, ms"),
+    ),
+    Aim(
+        "CPU of each of these deliveries, µs",
+        "15",
+        single("streams", "chapter 06, 5,000", "to all: CPU per delivery, µs"),
+    ),
+    Aim(
+        "memory of an open stream at 10,000, KB",
+        "20",
+        single("streams", "chapter 06, 10,000", "KB per stream"),
+    ),
+    Aim(
+        "opening 10,000 streams, s",
+        "10",
+        single("streams", "chapter 06, 10,000", "opened in, s"),
+    ),
+    Aim("of which are refused", "0", single("streams", "chapter 06, 10,000", "refused")),
+]
+
+
+def aims(results: Results) -> str:
+    """Return what we aimed at beside what was measured, as a Markdown table."""
+
+    def get(script: str, row: str, column: str) -> float:
+        return figure(results, script, row, column)
+
+    lines = [["", "aim: at most", "measured"], ["---", "--:", "--:"]]
+    lines += [[what, aim, measured(get)] for what, aim, measured in AIMS]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+# Files
+
+
+def load() -> Results:
+    results: Results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return results
+
+
+def generated(results: Results) -> dict[Path, str]:
+    """Return the files that are made from *results*: the page, with its tables anew, and charts."""
+    files = {HERE / f"{script}.svg": chart(results, script) for script in PARTS}
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = {script: f"{table(results, script)}\n{results[script]['run']}" for script in PARTS}
+    blocks["aims"] = aims(results).rstrip("\n")
+    for name, text in blocks.items():
+        before, rest = page.split(f"<!-- {name} -->\n", 1)
+        after = rest.split("<!-- end -->", 1)[1]
+        page = f"{before}<!-- {name} -->\n\n{text}\n\n<!-- end -->{after}"
+    return files | {PAGE: page}
+
+
+def write(results: Results) -> None:
+    """Write the files that are made from *results*."""
+    for path, text in generated(results).items():
+        path.write_text(text, encoding="utf-8")

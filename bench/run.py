@@ -1,0 +1,85 @@
+"""Measure: ``run.py`` runs every script of this folder, ``run.py streams logins`` these two.
+
+Prints their tables. The long form, FULL=1, also writes results.json, the page and the charts.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyperf  # type: ignore[import-untyped]
+
+import figures
+
+FULL = os.environ.get("FULL") == "1"
+
+
+def where() -> str:
+    """Return when and on what machine this runs."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {system}"
+
+
+def run(script: str, folder: Path) -> figures.Rows:
+    """Run a script and return what it has measured. CalledProcessError: it couldn't."""
+    output = folder / f"{script}.json"
+    command = [sys.executable, str(figures.HERE / f"{script}.py"), "-o", str(output)]
+    subprocess.run(command, check=True)
+    measured = json.loads(output.read_text(encoding="utf-8"))
+    if "benchmarks" not in measured:
+        rows: figures.Rows = measured
+        return rows
+
+    rows = {}
+    for benchmark in pyperf.BenchmarkSuite.load(str(output)).get_benchmarks():
+        row, column = benchmark.get_name().split(" | ")
+        rows.setdefault(row, {})[column] = 1e6 * benchmark.median()  # µs
+    return rows
+
+
+def rounded(rows: figures.Rows) -> figures.Rows:
+    return {
+        row: {column: float(f"{value:.4g}") for column, value in cells.items()}
+        for row, cells in rows.items()
+    }
+
+
+def main(scripts: list[str]) -> int:
+    """Run *scripts*, or all, and show their tables; the long form writes them down as well."""
+    unknown = set(scripts) - figures.PARTS.keys()
+    if unknown:
+        print(f"There is no {min(unknown)}; there are {', '.join(figures.PARTS)}", file=sys.stderr)
+        return 2
+
+    results = figures.load() if figures.RESULTS.exists() else {}
+    start = time.monotonic()
+    print(f"On {where()}", flush=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for script in scripts or figures.PARTS:
+                print(f"{script} ...", file=sys.stderr, flush=True)
+                rows = rounded(run(script, Path(folder)))
+                results[script] = {"run": where(), "rows": rows}
+                print(f"\n## {script}\n\n{figures.table(results, script)}", flush=True)
+                if FULL:
+                    text = json.dumps(results, indent=2, ensure_ascii=False)
+                    figures.RESULTS.write_text(f"{text}\n", encoding="utf-8")
+    except KeyboardInterrupt:
+        return 130
+    except subprocess.CalledProcessError as error:
+        print(f"{script} ended with {error.returncode}; what it says is above", file=sys.stderr)
+        return 1
+    if FULL:
+        figures.write(results)
+    print(f"{time.monotonic() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
