@@ -54,7 +54,7 @@ help:
 	@echo "make lint         check style and types with ruff and mypy"
 	@echo "make carry        copy carried-over files forward from the chapter that owns them"
 	@echo "make transcripts  rerun the transcripts in the READMEs and rewrite their output"
-	@echo "make bench        measure what each technique costs (ONLY=\"streams logins\": these scripts of"
+	@echo "make bench        measure what each technique costs (ONLY=\"cors_hook logins\": these scripts of"
 	@echo "                  bench/; FULL=1: longer, and rewrite the tables and charts there)"
 	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo

@@ -43,7 +43,7 @@ PARTS = {
     "servers_load": Part("", None, "requests per second", "Requests per second"),
     "logins": Part("", None, "page logged in: p50, ms", "From the confirmation to the login, ms"),
     "fetches": Part("", None, "fetches per second", "Fetches per second"),
-    "streams": Part("", None, "KB per stream", "Memory of an open stream, KB"),
+    "open_streams": Part("", None, "KB per stream", "Memory of an open stream, KB"),
 }
 
 
@@ -183,31 +183,31 @@ AIMS = [
         "CPU of an event to one browser, at 100 and 10,000 open streams, ms",
         "the same",
         lambda get: " and ".join(
-            in_digits(get("streams", f"chapter 06, {count}", "to one: CPU per event, ms"))
+            in_digits(get("open_streams", f"chapter 06, {count}", "to one: CPU per event, ms"))
             for count in ("100", "10,000")
         ),
     ),
     Aim(
         "an event to all of 5,000 browsers, p99, ms",
         "150",
-        single("streams", "chapter 06, 5,000", "to all: p99, ms"),
+        single("open_streams", "chapter 06, 5,000", "to all: p99, ms"),
     ),
     Aim(
         "CPU of each of these deliveries, µs",
         "15",
-        single("streams", "chapter 06, 5,000", "to all: CPU per delivery, µs"),
+        single("open_streams", "chapter 06, 5,000", "to all: CPU per delivery, µs"),
     ),
     Aim(
         "memory of an open stream at 10,000, KB",
         "20",
-        single("streams", "chapter 06, 10,000", "KB per stream"),
+        single("open_streams", "chapter 06, 10,000", "KB per stream"),
     ),
     Aim(
         "opening 10,000 streams, s",
         "10",
-        single("streams", "chapter 06, 10,000", "opened in, s"),
+        single("open_streams", "chapter 06, 10,000", "opened in, s"),
     ),
-    Aim("of which are refused", "0", single("streams", "chapter 06, 10,000", "refused")),
+    Aim("of which are refused", "0", single("open_streams", "chapter 06, 10,000", "refused")),
 ]
 
 

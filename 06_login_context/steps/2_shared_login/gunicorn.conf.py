@@ -1,5 +1,6 @@
 """Settings that gunicorn finds by itself. WEB_CONCURRENCY: how many processes (default 1)."""
 
+import gc
 import os
 from typing import Any
 
@@ -13,6 +14,10 @@ control_socket_disable = True  # all instances would share one, in the user's ho
 secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for PROXIES to say
 reload = get_debug_flag()
 accesslog = None  # its lines would hold the tokens of codes that are open
+
+# After so many new objects, Python looks for garbage. By default that's after a few hundred, and with
+# thousands of open streams there are millions of objects to look through.
+gc.set_threshold(50_000)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -178,11 +178,12 @@ class SSE:
             yield f"id: {start}\nevent: reset\ndata: {{}}\n\n".encode()
         yield f"id: {start}\n\n".encode()  # otherwise a browser that leaves now could not resume
 
+        # Half: the first write to a closed browser succeeds, the second one fails.
+        heartbeat = self.app.config["SSE_HEARTBEAT"] / 2
         newest = order(start)
         backlog = [entry for entry in missed or [] if entry[1].get("channel") in stream.channels]
         while stream in self.streams:
-            # Half: the first write to a closed browser succeeds, the second one fails.
-            wait = min(self.app.config["SSE_HEARTBEAT"] / 2, end - time.monotonic())
+            wait = min(heartbeat, end - time.monotonic())
             if wait <= 0:
                 return
             try:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 from flask import Flask, request
@@ -26,14 +26,15 @@ import live
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "06_login_context")]
-COUNTS = [1_000, 5_000, 10_000] if live.FULL else [1_000, 5_000]
+COUNTS = [100, 1_000, 5_000, 10_000] if live.FULL else [1_000, 5_000]
 TO_ALL = 30 if live.FULL else 10  # events
 TO_ONE = 500 if live.FULL else 200
 OPENING = 2_000  # connections that wait at once; the kernel's queue of new ones holds 2,048
 GUNICORN = (
-    "-m gunicorn streams:{app}() --bind 127.0.0.1:{port} --no-control-socket --worker-class gevent"
-    " --worker-connections 20000 --graceful-timeout 1"
+    "-m gunicorn open_streams:{app}() --bind 127.0.0.1:{port} --no-control-socket"
+    " --worker-class gevent --worker-connections 20000 --graceful-timeout 1"
 )
+CHAPTERS_SETTINGS = ["--config", str(HERE.parent / "06_login_context/gunicorn.conf.py")]
 
 
 def chapter() -> Flask:
@@ -79,11 +80,19 @@ def publish_flask_sse() -> Callable[[str, str], None]:
     return publish
 
 
-# For each library: its app, the URL of a stream, how to publish, and whether a stream is silent
-# until its first event: then not even its headers arrive.
-LIBRARIES: dict[str, tuple[str, str, Callable[[], Callable[[str, str], None]], bool]] = {
-    "chapter 06": ("chapter", "/stream?browser={}", publish_chapter, False),
-    "Flask-SSE": ("flask_sse", "/stream?channel=all", publish_flask_sse, True),
+class Library(NamedTuple):
+    app: str
+    url: str
+    publisher: Callable[[], Callable[[str, str], None]]
+    settings: list[str]
+    silent: bool = False  # until the first event: not even the headers arrive
+
+
+URL = "/stream?browser={}"
+LIBRARIES = {
+    "chapter 06": Library("chapter", URL, publish_chapter, CHAPTERS_SETTINGS),
+    "chapter 06, Python's gc": Library("chapter", URL, publish_chapter, []),
+    "Flask-SSE": Library("flask_sse", "/stream?channel=all", publish_flask_sse, [], silent=True),
 }
 
 
@@ -152,10 +161,11 @@ class Browsers:
 
 
 @contextmanager
-def gunicorn(app: str) -> Iterator[tuple[psutil.Process, int]]:
+def gunicorn(library: Library) -> Iterator[tuple[psutil.Process, int]]:
     """Run gunicorn with one worker; yield that and the port."""
     port = live.free_port()
-    command = [sys.executable, *GUNICORN.format(app=app, port=port).split()]
+    command = [sys.executable, *GUNICORN.format(app=library.app, port=port).split()]
+    command += library.settings
     with (
         open(os.devnull, "wb") as log,
         live.process(command, HERE, port, stdout=log, stderr=log) as server,
@@ -188,26 +198,29 @@ def redis_server(folder: Path) -> Iterator[Any]:
         server.stop()
 
 
-def measure(library: str, count: int, folder: Path) -> dict[str, float]:
+def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
     """Open *count* streams, publish to all of them and to one, close them."""
-    app, path, make_publish, silent = LIBRARIES[library]
-    with redis_server(folder) as redis, gunicorn(app) as (worker, port):
-        publish = make_publish()
+    with redis_server(folder) as redis, gunicorn(library) as (worker, port):
+        publish = library.publisher()
         browsers = Browsers(port)
         figures: dict[str, float] = {}
         try:
             # What the first stream costs, such as the reader, isn't part of each one's cost.
-            browsers.connect(path.format("first"))
-            until(lambda: not list(browsers.poll(0.1)) and (silent or browsers.open == 1), 5)
+            browsers.connect(library.url.format("first"))
+            until(
+                lambda: not list(browsers.poll(0.1)) and (library.silent or browsers.open == 1), 5
+            )
             memory = worker.memory_info().rss
 
             start = time.monotonic()
             asked = 0
             while browsers.open + browsers.refused < count:
-                while asked < count - 1 and len(browsers.heads) < (100 if silent else OPENING):
+                while asked < count - 1 and len(browsers.heads) < (
+                    100 if library.silent else OPENING
+                ):
                     asked += 1
-                    browsers.connect(path.format(asked))
-                if silent and not list(browsers.poll(0.5)):
+                    browsers.connect(library.url.format(asked))
+                if library.silent and not list(browsers.poll(0.5)):
                     publish("probe", "all")
                 list(browsers.poll(0.1))
             list(browsers.poll(1))
@@ -233,7 +246,7 @@ def measure(library: str, count: int, folder: Path) -> dict[str, float]:
             figures["to all: p99, ms"] = statistics.quantiles(delays, n=100)[98]
             figures["to all: deliveries per second"] = deliveries / spent
             figures["to all: CPU per delivery, µs"] = 1e6 * (cpu(worker) - before) / deliveries
-            if not silent:
+            if not library.silent:
                 before = cpu(worker)
                 for number in range(TO_ONE):
                     mark = f"only-{number:06}."
@@ -252,10 +265,12 @@ def measure(library: str, count: int, folder: Path) -> dict[str, float]:
 def measure_all(folder: Path) -> live.Table:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    plan = [("chapter 06", count) for count in COUNTS]
+    plan += [("chapter 06, Python's gc", 5_000), ("Flask-SSE", 1_000)]
     rows: live.Table = {}
-    for library, count in [*(("chapter 06", count) for count in COUNTS), ("Flask-SSE", 1_000)]:
-        live.say(f"{library}, {count:,} streams")
-        rows[f"{library}, {count:,}"] = measure(library, count, folder)
+    for name, count in plan:
+        live.say(f"{name}, {count:,} streams")
+        rows[f"{name}, {count:,}"] = measure(LIBRARIES[name], count, folder)
     return rows
 
 
