@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 
 import calls
 from calls import BARE, USERS, Version
@@ -26,6 +26,19 @@ def technique() -> Flask:
     return app
 
 
+def response() -> Flask:
+    """Build the app whose view makes the response, so that Flask needn't run the exception."""
+    from exceptions import Success
+
+    app = technique()
+
+    def show_user(user_id: int) -> Any:
+        return Success(data={"user": USERS[user_id]}).get_response(request.environ)
+
+    app.view_functions["show_user"] = show_user
+    return app
+
+
 def whole() -> Flask:
     from app import create_app  # type: ignore[import-not-found]
 
@@ -44,6 +57,7 @@ CODE = '"error_code"'
 ROWS = {
     "bare Flask": BARE,
     "chapter 04": Version(technique, ["Ada", CODE, CODE, CODE]),
+    "chapter 04, get_response()": Version(response, ["Ada"]),
     "chapter 04, whole app": Version(whole, ["Ada", CODE, CODE, CODE]),
     # Its Success has no room for the user.
     "article": Version(article, ["success", CODE, calls.HTML, calls.HTML]),

@@ -68,10 +68,10 @@ def measure_desk(desk: Any, count: int) -> dict[str, float]:
 
 def measure(folder: Path) -> Table:
     table = {}
-    for bot, phone, count in (
-        ("wx.DemoBot", "", COUNT),
-        ("bots.QuickBot", ", a phone that answers at once", AT_ONCE_COUNT),
-    ):
+    phones = [("bots.QuickBot", ", a phone that answers at once", AT_ONCE_COUNT)]
+    if FULL:
+        phones.insert(0, ("wx.DemoBot", "", COUNT))
+    for bot, phone, count in phones:
         for workers in 1, 2, 4:
             row = f"{workers} worker{'s' * (workers > 1)}{phone}"
             say(row)

@@ -32,7 +32,7 @@ US = "µs"
 PARTS = {
     "static_files": Part(US, ("send_from_directory", ""), "a small file", "Serving a small file"),
     "storing": Part(US, ("article", ""), "1 MiB", "Storing an upload of 1 MiB"),
-    "storing_memory": Part("", None, "16 MiB, KB", "Memory that an upload of 16 MiB takes, KB"),
+    "storing_memory": Part("", None, "16 MiB", "Memory that an upload of 16 MiB takes, KB"),
     "cors_hook": Part(US, ("bare Flask", ""), "allowed origin", "A request from an allowed origin"),
     "error_codes": Part(US, ("bare Flask", "success"), "raised 404", "A view that raises a 404"),
     "exception_subclass": Part(US, ("bare Flask", "success"), "success", "A view that succeeds"),
@@ -41,7 +41,9 @@ PARTS = {
     "bot_commands": Part("", None, "commands", "Redis commands of a request"),
     "bots": Part("", None, "article: of another user", "Requests that get another user's bot"),
     "servers_load": Part("", None, "requests per second", "Requests per second"),
-    "logins": Part("", None, "page logged in: p50, ms", "From the confirmation to the login, ms"),
+    "logins": Part(
+        "", None, "the page is logged in, p50, ms", "From the confirmation to the login, ms"
+    ),
     "fetches": Part("", None, "fetches per second", "Fetches per second"),
     "open_streams": Part("", None, "KB per stream", "Memory of an open stream, KB"),
 }
@@ -81,6 +83,10 @@ def table(results: Results, script: str) -> str:
                 is_base = row == base[0] and base[1] in ("", column)
                 line.append(f"{ratio} ({in_digits(cells[column])} {unit})" if is_base else ratio)
         lines.append(line)
+    if len(columns) > 5:  # too wide to read
+        head, _, *body = lines
+        turned = [list(line) for line in zip(head, *body, strict=True)]
+        lines = [turned[0], ["---", *["--:"] * len(body)], *turned[1:]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

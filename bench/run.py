@@ -39,7 +39,11 @@ def run(script: str, folder: Path) -> figures.Rows:
     rows = {}
     for benchmark in pyperf.BenchmarkSuite.load(str(output)).get_benchmarks():
         row, column = benchmark.get_name().split(" | ")
-        rows.setdefault(row, {})[column] = 1e6 * benchmark.median()  # µs
+        # The fastest, because other processes only ever make a call slower; but what waits for a
+        # disk doesn't take equally long each time.
+        values = benchmark.get_values()
+        seconds = benchmark.median() if script == "storing" else min(values)
+        rows.setdefault(row, {})[column] = 1e6 * seconds  # µs
     return rows
 
 

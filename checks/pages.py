@@ -21,7 +21,11 @@ def pages(app: Path) -> list[Path]:
     return [app / name for name in PAGE_NAMES if (app / name).exists()]
 
 
-PAGES = [ROOT / "README.md", *(page for app in APPS for page in pages(app))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "bench/README.md",
+    *(page for app in APPS for page in pages(app)),
+]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What ``make bench`` counts, without its times: other users' bots, and the files that it writes."""
+"""What ``make bench`` counts and writes. Its times are for its page; nothing here asserts one."""
 
 import json
 import subprocess

@@ -411,13 +411,13 @@ def test_trap_a_stream_outlives_its_login(desk: Desk, app: Flask, log_in: LogIn)
     with wrong.app.test_request_context():
         article: Any = wrong.stream().response
     ours = client.get("/stream", buffered=False)
-    assert next(article) == "retry: 2000\n\n"
+    assert next(article) == b"retry: 2000\n\n"
     assert b"event: message" not in b"".join(ours.iter_encoded())  # it ends
     assert result(client.get("/stream")) == (401, 1008)
     next(article)
 
     right.publish("for ada alone", "account:ada")
-    assert "for ada alone" in next(article)  # although nobody is logged in there any more
+    assert b"for ada alone" in next(article)  # although nobody is logged in there any more
     article.close()
     wrong.reader = None
 

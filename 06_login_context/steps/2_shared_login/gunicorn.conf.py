@@ -15,8 +15,8 @@ secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for 
 reload = get_debug_flag()
 accesslog = None  # its lines would hold the tokens of codes that are open
 
-# After so many new objects, Python looks for garbage. By default that's after a few hundred, and with
-# thousands of open streams there are millions of objects to look through.
+# How many new objects make Python look for garbage. Its default is a few hundred, and thousands of
+# streams are millions of objects to look through.
 gc.set_threshold(50_000)
 
 

@@ -1,0 +1,50 @@
+"""Every figure of a measurement is one of bench/results.json, and nobody has typed it by hand."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from book import ROOT
+from pages import PAGES
+
+sys.path.append(str(ROOT / "bench"))
+import figures
+
+QUOTED = re.compile(r"([\d.,]*\d)( %)?<!-- bench (\w+): ([^|>]+) \| ([^|>]+) -->")
+# What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s, MiB.)
+MEASURED = re.compile(
+    r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms|KB)\b|\d (?:times as|per second)"
+    r"|\d % (?:of|faster|slower)"
+    r"|(?:twice|half|a third|a quarter) (?:as (?:fast|slow|long|many|much)|(?:of )?the time)"
+)
+CHAPTERS = [page for page in PAGES if page.parent != ROOT / "bench"]
+
+
+def quotes(page: Path) -> list[tuple[str, ...]]:
+    return [match.groups("") for match in QUOTED.finditer(page.read_text(encoding="utf-8"))]
+
+
+def test_the_files_of_bench_are_those_that_the_script_writes() -> None:
+    for path, text in figures.generated(figures.load()).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: make bench FULL=1 writes it"
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_quoted_figure_is_the_measured_one(page: Path) -> None:
+    results = figures.load()
+    for number, percent, script, row, column in quotes(page):
+        quoted = float(number.replace(",", "")) / (100 if percent else 1)
+        measured = figures.figure(results, script, row, column)
+        what = f"{script}: {row} | {column} is {measured:.3g}, not {number}{percent}"
+        assert quoted == pytest.approx(measured, rel=figures.TOLERANCE), what
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_figure_of_a_measurement_is_typed_by_hand(page: Path) -> None:
+    text = QUOTED.sub("", page.read_text(encoding="utf-8"))
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    for paragraph in text.split("\n\n"):
+        found = MEASURED.search(" ".join(paragraph.split()))
+        assert not found, f"{page.name}: where does {found[0]!r} come from? {paragraph}"
