@@ -5,13 +5,14 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask, request, url_for
 from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
 from werkzeug.serving import make_server
 from werkzeug.test import Client, TestResponse, create_environ, run_wsgi_app
 from werkzeug.wsgi import FileWrapper
@@ -72,6 +73,32 @@ def test_same_bytes_again_get_the_same_url_and_one_file(app: Flask, client: Flas
     written = path.stat().st_mtime_ns
     assert upload(client, PNG, "B.PNG") == url
     assert [again.stat().st_mtime_ns for again in stored(app)] == [written]
+
+
+class Counted(FileIO):
+    """A file that counts how much of it is read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> Any:
+        data = super().read(size)
+        self.count += len(data or b"")
+        return data
+
+    def readinto(self, buffer: Any, /) -> Any:
+        size = super().readinto(buffer)
+        self.count += size or 0
+        return size
+
+
+def test_a_new_file_is_read_twice_and_one_that_is_there_once(app: Flask, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(PNG * 10_000)
+    with app.app_context():
+        for times in (2, 1):  # to hash it, and to write it
+            with Counted(source) as file:
+                uploads.save(FileStorage(file, "a.png"))
+            assert file.count == times * source.stat().st_size
 
 
 def test_a_view_may_look_into_a_file_before_it_is_saved(app: Flask, client: FlaskClient) -> None:

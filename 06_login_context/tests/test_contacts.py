@@ -44,6 +44,25 @@ def send(client: FlaskClient, **message: Any) -> Any:
     return client.post("/j/messages", json={"recipients": ["lin"], "text": "Hello"} | message)
 
 
+@pytest.mark.parametrize("url", ["/j/me", "/j/users", "/j/messages"])
+def test_what_a_request_asks_redis_does_not_grow_with_what_is_stored(
+    ada: FlaskClient, desk: Desk, url: str
+) -> None:
+    def count() -> int:
+        return sum(int(command["calls"]) for command in desk.redis.info("commandstats").values())
+
+    def commands() -> int:
+        before = count()
+        get(ada, url)
+        return count() - before
+
+    get(ada, url)  # which opens the connections
+    few = commands()
+    for number in range(30):
+        assert send(ada, text=str(number)).status_code == 201
+    assert commands() == few
+
+
 # Lists
 
 
