@@ -5,7 +5,7 @@ See https://flask.palletsprojects.com/errorhandling/#generic-exception-handlers.
 """
 
 import re
-import uuid
+import secrets
 from logging import Formatter, LogRecord
 
 from flask import Flask, current_app, has_request_context, request
@@ -22,12 +22,13 @@ FOR_STATUS = {403: AccessForbidden, 404: NotFound}
 
 def request_id() -> str:
     """Return this request's ``X-Request-ID``, or a new one if it has none."""
-    if "request_id" not in request.environ:
+    environ = request.environ
+    if "request_id" not in environ:
         sent = request.headers.get("X-Request-ID", "")
         # Other text could forge entries of the log, or fill the disk.
         fit_for_a_log = re.fullmatch(r"[\w.-]{1,64}", sent, re.ASCII)
-        request.environ["request_id"] = sent if fit_for_a_log else uuid.uuid4().hex
-    return str(request.environ["request_id"])
+        environ["request_id"] = sent if fit_for_a_log else secrets.token_hex(16)
+    return str(environ["request_id"])
 
 
 def is_api_request() -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from wsgiref.types import WSGIApplication
 
-import pyperf  # type: ignore[import-untyped]
+import pyperf
 from flask import Flask, abort
 from werkzeug.test import create_environ
 

@@ -28,6 +28,15 @@ def technique() -> Flask:
     return app
 
 
+def only_id() -> Flask:
+    """Build the bare app, and give each response its id."""
+    import handlers
+
+    app = calls.build_bare()
+    app.after_request(handlers.send_request_id)
+    return app
+
+
 def whole() -> Flask:
     from app import create_app  # type: ignore[import-not-found]
 
@@ -45,6 +54,7 @@ def article() -> Flask:
 CODE = '"error_code"'
 ROWS = {
     "bare Flask": BARE,
+    "bare Flask, with ids": Version(only_id, ["X-Request-ID"]),
     "chapter 05": Version(technique, ["Ada", CODE, CODE, CODE]),
     "chapter 05, whole app": Version(whole, ["Ada", CODE, CODE, CODE]),
     "article": Version(article, ["Ada", CODE, CODE, CODE]),

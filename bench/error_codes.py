@@ -45,7 +45,7 @@ def article() -> Flask:
 def apiflask() -> Flask:
     from apiflask import APIFlask, abort
 
-    app = APIFlask("bench")
+    app: Flask = APIFlask("bench")
 
     @app.get("/j/users/<int:user_id>")
     def show_user(user_id: int) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def apiflask() -> Flask:
 
 
 def flask_restful() -> Flask:
-    from flask_restful import Api, Resource, abort  # type: ignore[import-untyped]
+    from flask_restful import Api, Resource, abort
 
     class User(Resource):  # type: ignore[misc]
         def get(self, user_id: int) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def flask_restful() -> Flask:
 
 
 def flask_smorest() -> Flask:
-    from flask_smorest import Api, Blueprint, abort  # type: ignore[import-untyped]
+    from flask_smorest import Api, Blueprint, abort
 
     bp = Blueprint("contacts", "bench", url_prefix="/j")
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from redis import Redis
 
 from live import FULL, SETTINGS, Browser, Desk, Ledger, Table, check, main, say

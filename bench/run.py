@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyperf  # type: ignore[import-untyped]
+import pyperf
 
 import figures
 

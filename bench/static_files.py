@@ -69,7 +69,7 @@ def article(folder: Path) -> Any:
 
 
 def whitenoise(folder: Path) -> Any:
-    from whitenoise import WhiteNoise  # type: ignore[import-untyped]
+    from whitenoise import WhiteNoise
 
     return WhiteNoise(bare(), root=folder, prefix="uploads")
 

@@ -9,17 +9,16 @@ from typing import Any
 from flask import has_request_context, json, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Request
+from werkzeug.wsgi import get_path_info
 
 
 def request_line(environ: Any = None) -> str | None:
     """Return method and path, as in ``GET /j/users/9``, or None if there is no request."""
-    if environ:
-        current = Request(environ, populate_request=False)  # leaves environ as it is
-        return f"{current.method} {current.path}"
-    if has_request_context():
-        return f"{request.method} {request.path}"
-    return None
+    if environ is None and has_request_context():
+        environ = request.environ
+    if environ is None:
+        return None
+    return f"{environ['REQUEST_METHOD']} {get_path_info(environ)}"
 
 
 class ApiException(HTTPException):
