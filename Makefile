@@ -119,7 +119,7 @@ $(VENV):
 MEGABYTES_requirements.txt = 1
 MEGABYTES_requirements-06.txt = 9
 MEGABYTES_requirements-dev.txt = 93
-MEGABYTES_requirements-bench.txt = 102
+MEGABYTES_requirements-bench.txt = 15
 
 .venv/requirements.txt .venv/requirements-06.txt .venv/requirements-dev.txt: .venv/%: % $(VENV)
 	@$(VENV) -c "$$install_lock" $* $(MEGABYTES_$*) || { echo >&2 \

@@ -42,6 +42,25 @@ done = function(summary, latency)
         e.status, e.connect + e.read + e.write + e.timeout))
 end
 """
+NGINX = """
+    {user}
+    pid "{folder}/pid";
+    error_log "{folder}/error.log";
+    events {{}}
+    http {{
+        types {{ image/png png; }}
+        access_log off;
+        client_body_temp_path "{folder}/body";
+        proxy_temp_path "{folder}/proxy";
+        fastcgi_temp_path "{folder}/fastcgi";
+        uwsgi_temp_path "{folder}/uwsgi";
+        scgi_temp_path "{folder}/scgi";
+        server {{
+            listen 127.0.0.1:{port};
+            location /uploads/ {{ alias "{folder}/uploads/"; }}
+        }}
+    }}
+"""
 
 
 class Row(NamedTuple):
@@ -134,16 +153,14 @@ def server(command: str, folder: Path, port: int, **environment: str) -> Iterato
         yield
 
 
-def measure_nginx(folder: Path, flask_port: int) -> dict[str, float]:
-    """Measure the same file behind the nginx configuration of chapter 01's page."""
-    from test_nginx import block, nginx  # type: ignore[import-not-found]
-
-    [chapter] = ROOT.glob("01_*")
+def measure_nginx(folder: Path) -> dict[str, float]:
+    """Measure the same file, served by nginx."""
     port = free_port()
-    text = block(chapter)
-    text = text.replace("/srv/desk/01_static_files/instance/uploads/", f'"{folder}/uploads/"')
-    text = text.replace("127.0.0.1:8101", f"127.0.0.1:{flask_port}")
-    with nginx(folder, port, f"server {{ listen 127.0.0.1:{port}; {text} }}"):
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(user=user, folder=folder, port=port), encoding="utf-8")
+    command = ["nginx", "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
+    with process(command, folder, port, stderr=subprocess.DEVNULL):
         return load(folder, port, Row("01, a file, nginx", "/uploads/small.png", FILE))
 
 
@@ -155,7 +172,7 @@ def measure_chapter(folder: Path, number: str) -> Table:
     with server(command, chapter, port, FLASK_UPLOAD_FOLDER=str(folder / "uploads")):
         table = {row.name: load(folder, port, row) for row in CHAPTERS[number]}
         if number == "01" and shutil.which("nginx"):
-            table["01, a file, nginx"] = measure_nginx(folder, port)
+            table["01, a file, nginx"] = measure_nginx(folder)
     return table
 
 
