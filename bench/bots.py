@@ -124,9 +124,9 @@ def count(folder: Path) -> live.Table:
         for title, version in {"article": "article", "chapter 06": "chapter"}.items():
             opened, wrong, wrong_on_one = measure(server, version)
             rows[name] |= {
-                f"{title}: bots": opened,
-                f"{title}: of another user": wrong,
-                f"{title}: the same on one connection": wrong_on_one,
+                f"{title}: bots opened": opened,
+                f"{title}: wrong bot, own connections": wrong,
+                f"{title}: wrong bot, one connection": wrong_on_one,
             }
     return rows
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pyperf
@@ -18,12 +19,15 @@ import pyperf
 import figures
 
 FULL = os.environ.get("FULL") == "1"
+PACKAGES = """Flask Werkzeug gunicorn gevent Celery redis flask-cors APIFlask Flask-RESTful
+    flask-smorest Flask-SSE whitenoise""".split()
 
 
 def where() -> str:
     """Return when and on what machine this runs."""
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {system}"
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {system}, {packages}"
 
 
 def run(script: str, folder: Path) -> figures.Rows:

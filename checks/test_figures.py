@@ -10,7 +10,7 @@ from book import ROOT
 from pages import PAGES
 
 sys.path.append(str(ROOT / "bench"))
-import figures  # type: ignore[import-not-found]  # noqa: E402
+import figures  # type: ignore[import-not-found]
 
 QUOTED = re.compile(r"([\d.,]*\d)( %)?<!-- bench (\w+): ([^|>]+) \| ([^|>]+) -->")
 # What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s, MiB.)
