@@ -87,7 +87,7 @@ def measure_app(app: Any, redis: Any) -> dict[str, dict[str, float]]:
         "GET /j/users": request(200, "GET", "/j/users"),
         "GET /j/messages": request(200, "GET", "/j/messages"),
         "POST /j/messages": request(201, "POST", "/j/messages", json=message),
-        "GET /j/login/qr/<token>": request(200, "GET", f"/j/login/qr/{code['uuid']}"),
+        "GET /j/login/qr/TOKEN": request(200, "GET", f"/j/login/qr/{code['uuid']}"),
         "POST /j/login/qr": request(201, "POST", "/j/login/qr"),
         "GET /stream": open_stream,
     }

@@ -22,35 +22,28 @@ Results = dict[str, Any]  # by script: "run" (when and where), "rows"
 class Part(NamedTuple):
     """How the figures of one script are shown."""
 
-    unit: str  # of what is 1.00, or "" where every column's name ends in its own
-    base: tuple[str, str] | None  # row and column of what is 1.00 (column "": in every column)
-    chart: str  # the column that the chart shows
-    title: str  # of the chart
+    unit: str = ""  # of what is 1.00, or "" where every column's name says its own
+    base: tuple[str, str] | None = None  # row and column of what is 1.00 (column "": in every one)
+    chart: str = ""  # the column that the chart shows, if there is one
+    title: str = ""  # of the chart
 
 
 US = "µs"
 PARTS = {
     "static_files": Part(US, ("send_from_directory", ""), "a small file", "Serving a small file"),
     "storing": Part(US, ("article", ""), "1 MiB", "Storing an upload of 1 MiB"),
-    "storing_memory": Part("", None, "16 MiB", "Memory that an upload of 16 MiB takes, KB"),
+    "storing_memory": Part(),
     "cors_hook": Part(US, ("bare Flask", ""), "allowed origin", "A request from an allowed origin"),
     "error_codes": Part(US, ("bare Flask", "success"), "raised 404", "A view that raises a 404"),
     "exception_subclass": Part(US, ("bare Flask", "success"), "success", "A view that succeeds"),
     "catch_all": Part(US, ("bare Flask", "success"), "success", "A view that succeeds"),
     "bot_lookup": Part(US, ("g", ""), "ten lookups", "Ten lookups in one request"),
-    "bot_commands": Part("", None, "commands", "Redis commands of a request"),
-    "bots": Part(
-        "",
-        None,
-        "article: wrong bot, one connection",
-        "The article: requests of 40 that got another user's bot",
-    ),
-    "servers_load": Part("", None, "requests per second", "Requests per second"),
-    "logins": Part(
-        "", None, "the page is logged in, p50, ms", "From the confirmation to the login, ms"
-    ),
-    "fetches": Part("", None, "fetches per second", "Fetches per second"),
-    "open_streams": Part("", None, "KB per stream", "Memory of an open stream, KB"),
+    "bot_commands": Part(),
+    "bots": Part(),
+    "servers_load": Part(),
+    "logins": Part(),
+    "fetches": Part(),
+    "open_streams": Part(chart="KB per stream", title="Memory of an open stream, KB"),
 }
 
 
@@ -125,8 +118,6 @@ def chart(results: Results, script: str) -> str:
         cell = rows[base[0]][base[1] or column]
         said = ", ".join(filter(None, base))
         note = f"{said} = 1.00 ({in_digits(cell)} {unit}); {note}"
-    elif "per second" in column:
-        note = "longer is better"
 
     height = 60 + LINE * len(values)
     said = escape(title)
@@ -141,7 +132,7 @@ def chart(results: Results, script: str) -> str:
     for number, (row, value) in enumerate(values.items()):
         y = 56 + LINE * number
         length = (WIDTH - LEFT - RIGHT) * value / longest
-        kind = "bar ours" if row.startswith("chapter") else "bar"
+        kind = "bar ours" if row.startswith(("chapter", "current_bot")) else "bar"
         shown = f"{value:.2f}" if base else in_digits(value)
         lines += [
             f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end">{escape(row)}</text>',
@@ -249,7 +240,11 @@ def load() -> Results:
 
 def generated(results: Results) -> dict[Path, str]:
     """Return the files that are made from *results*: the page, with its tables anew, and charts."""
-    files = {HERE / f"{script}.svg": chart(results, script) for script in PARTS}
+    files = {
+        HERE / f"{script}.svg": chart(results, script)
+        for script, part in PARTS.items()
+        if part.chart
+    }
     page = PAGE.read_text(encoding="utf-8")
     blocks = {script: table(results, script).rstrip("\n") for script in PARTS}
     blocks["aims"] = aims(results).rstrip("\n")
