@@ -166,54 +166,60 @@ def streams(count: str, column: str) -> Callable[[Get], float]:
 
 
 def one_in_many(get: Get) -> float:
-    column = "to one: CPU per event, ms"
+    column = "to one: CPU per event, µs"
     return streams("10,000", column)(get) / streams("100", column)(get)
 
 
 WHOLE_04, WHOLE_05 = "chapter 04, whole app", "chapter 05, whole app"
 AIMS = [
     Aim(
-        "a file through chapter 01, if `send_from_directory` takes 1",
+        "chapter 01, a small file: × `send_from_directory`",
         0.40,
         single("static_files", "chapter 01", "a small file"),
     ),
     Aim(
-        "a request with the hook of chapter 02, if bare Flask takes 1",
+        "chapter 02, the hook alone, allowed origin: × bare Flask",
         1.10,
         single("cors_hook", "chapter 02", "allowed origin"),
     ),
     Aim(
-        "a success in the whole app of chapter 04, if bare Flask takes 1",
+        "chapter 04, whole app, success: × bare Flask",
         1.50,
         single("exception_subclass", WHOLE_04, "success"),
     ),
     Aim(
-        "a raised error there, if a success takes 1",
+        "chapter 04, whole app, raised 404: × its own success",
         1.25,
         error_by_success("exception_subclass", WHOLE_04),
     ),
     Aim(
-        "a success in the whole app of chapter 05, if bare Flask takes 1",
+        "chapter 05, whole app, success: × bare Flask",
         1.50,
         single("catch_all", WHOLE_05, "success"),
     ),
     Aim(
-        "a raised error there, if a success takes 1", 1.25, error_by_success("catch_all", WHOLE_05)
+        "chapter 05, whole app, raised 404: × its own success",
+        1.25,
+        error_by_success("catch_all", WHOLE_05),
     ),
     Aim(
-        "an event to one browser with 10,000 open streams, if it takes 1 with 100",
+        "an event to one of 10,000 streams, CPU: × the same with 100",
         1.15,
         one_in_many,
     ),
     Aim(
-        "an event to 5,000 browsers: ms until 99 % have it",
+        "an event to 5,000 streams, p99: ms",
         150,
         streams("5,000", "to all: p99, ms"),
     ),
-    Aim("CPU of one of these deliveries, µs", 15, streams("5,000", "to all: CPU per delivery, µs")),
-    Aim("memory of each of 10,000 open streams, KB", 20, streams("10,000", "KB per stream")),
-    Aim("opening 10,000 streams, s", 10, streams("10,000", "opened in, s")),
-    Aim("streams of these 10,000 that are refused", 0, streams("10,000", "refused")),
+    Aim(
+        "an event to 5,000 streams, CPU per delivery: µs",
+        15,
+        streams("5,000", "to all: CPU per delivery, µs"),
+    ),
+    Aim("10,000 streams, memory of each: KB", 20, streams("10,000", "KB per stream")),
+    Aim("10,000 streams, time to open them: s", 10, streams("10,000", "opened in, s")),
+    Aim("10,000 streams, refused", 0, streams("10,000", "refused")),
 ]
 
 

@@ -258,7 +258,7 @@ def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
                     mark = f"only-{number:06}."
                     publish(mark, "1")
                     browsers.hear(mark, 1)
-                figures["to one: CPU per event, ms"] = 1e3 * (cpu(worker) - before) / TO_ONE
+                figures["to one: CPU per event, µs"] = 1e6 * (cpu(worker) - before) / TO_ONE
         finally:
             browsers.close()
         until(lambda: not held(worker, port))

@@ -105,7 +105,7 @@ def no_file(version: Callable[[Path], Any]) -> calls.Call:
     return calls.call(build(version), Request("GET", "/view", 200), "Ada")
 
 
-COLUMNS = {"a small file": small_file, "not modified": not_modified, "no file": no_file}
+COLUMNS = {"a small file": small_file, "not modified": not_modified, "a view": no_file}
 
 
 if __name__ == "__main__":
