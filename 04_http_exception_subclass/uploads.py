@@ -37,8 +37,8 @@ class Uploads(SharedDataMiddleware):
     """Answers for the files in *folder* and passes every other request on to *flask_app*."""
 
     def __init__(self, flask_app: Any, folder: Path, headers: dict[str, str]) -> None:
-        # What the base class doesn't find, it passes on, and start_file() would add our headers to
-        # Flask's response. So it passes it on to no_file, and __call__ asks Flask afterwards.
+        # Where the base class finds no file, it calls the app that it wraps. Flask's response would
+        # get our headers there, so it wraps no_file, and __call__ asks Flask.
         super().__init__(self.no_file, {"/uploads": str(folder)}, cache_timeout=YEAR)
         self.flask_app = flask_app
         self.headers = HEADERS | headers
