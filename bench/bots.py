@@ -2,7 +2,7 @@
 
 The article keeps a bot in a context-local for good, chapter 06 for one request. Both are asked
 under each kind of server: on 40 connections of their own, four at a time, and then on one
-connection. Every request is another user's. Prints a Markdown table.
+connection. Every request is another user's.
 """
 
 import http.client

@@ -201,6 +201,22 @@ ERRORS = {
 HTML = "<!doctype html>"
 
 
+def build_chapter() -> Flask:
+    """Build the whole app of the chapter in use."""
+    from app import create_app  # type: ignore[import-not-found]
+
+    app: Flask = create_app({"UPLOAD_FOLDER": new_folder()})
+    return app
+
+
+def build_article() -> Flask:
+    """Build the article's app of the chapter in use."""
+    from article import create_app  # type: ignore[import-not-found]
+
+    app: Flask = create_app()
+    return app
+
+
 def build_bare() -> Flask:
     """Build the app without any technique: its errors are Werkzeug's."""
     app = Flask("bench")

@@ -37,27 +37,13 @@ def only_id() -> Flask:
     return app
 
 
-def whole() -> Flask:
-    from app import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app({"UPLOAD_FOLDER": calls.new_folder()})
-    return app
-
-
-def article() -> Flask:
-    from article import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app()
-    return app
-
-
 CODE = '"error_code"'
 ROWS = {
     "bare Flask": BARE,
     "bare Flask, with ids": Version(only_id, ["X-Request-ID"]),
     "chapter 05": Version(technique, ["Ada", CODE, CODE, CODE]),
-    "chapter 05, whole app": Version(whole, ["Ada", CODE, CODE, CODE]),
-    "article": Version(article, ["Ada", CODE, CODE, CODE]),
+    "chapter 05, whole app": Version(calls.build_chapter, ["Ada", CODE, CODE, CODE]),
+    "article": Version(calls.build_article, ["Ada", CODE, CODE, CODE]),
 }
 
 if __name__ == "__main__":

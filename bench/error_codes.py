@@ -28,20 +28,6 @@ def technique() -> Flask:
     return app
 
 
-def whole() -> Flask:
-    from app import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app({"UPLOAD_FOLDER": calls.new_folder()})
-    return app
-
-
-def article() -> Flask:
-    from article import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app()
-    return app
-
-
 def apiflask() -> Flask:
     from apiflask import APIFlask, abort
 
@@ -93,8 +79,8 @@ R, MESSAGE = '"r"', '"message"'
 ROWS = {
     "bare Flask": BARE,
     "chapter 03": Version(technique, ["Ada", R, R, R]),
-    "chapter 03, whole app": Version(whole, ["Ada", R, R, R]),
-    "article": Version(article, ["Ada", R, calls.HTML, calls.HTML]),
+    "chapter 03, whole app": Version(calls.build_chapter, ["Ada", R, R, R]),
+    "article": Version(calls.build_article, ["Ada", R, calls.HTML, calls.HTML]),
     "APIFlask": Version(apiflask, ["Ada", "not_found", MESSAGE, MESSAGE]),
     "Flask-RESTful": Version(flask_restful, ["Ada", "not_found", MESSAGE, MESSAGE]),
     "flask-smorest": Version(flask_smorest, ["Ada", "not_found", '"status"', '"status"']),

@@ -39,28 +39,14 @@ def response() -> Flask:
     return app
 
 
-def whole() -> Flask:
-    from app import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app({"UPLOAD_FOLDER": calls.new_folder()})
-    return app
-
-
-def article() -> Flask:
-    from article import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app()
-    return app
-
-
 CODE = '"error_code"'
 ROWS = {
     "bare Flask": BARE,
     "chapter 04": Version(technique, ["Ada", CODE, CODE, CODE]),
     "chapter 04, get_response()": Version(response, ["Ada"]),
-    "chapter 04, whole app": Version(whole, ["Ada", CODE, CODE, CODE]),
+    "chapter 04, whole app": Version(calls.build_chapter, ["Ada", CODE, CODE, CODE]),
     # Its Success has no room for the user.
-    "article": Version(article, ["success", CODE, calls.HTML, calls.HTML]),
+    "article": Version(calls.build_article, ["success", CODE, calls.HTML, calls.HTML]),
 }
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 from redis import Redis
 
-from live import FULL, SETTINGS, Browser, Desk, Ledger, Table, check, main, say
+from live import FULL, SETTINGS, Browser, Desk, Ledger, Table, check, cpu_seconds, main, say
 
 COUNT = 40 if FULL else 12
 AT_ONCE_COUNT = 10 * COUNT  # logins, if the phone answers at once
@@ -29,12 +29,6 @@ def find_worker() -> Any:
     [run] = psutil.Process().children()
     [worker] = [process for process in run.children() if "celery" in process.cmdline()]
     return worker
-
-
-def cpu_seconds(worker: Any) -> float:
-    """Return the CPU time of the worker and its pool."""
-    times = [process.cpu_times() for process in (worker, *worker.children())]
-    return float(sum(time.user + time.system for time in times))
 
 
 def measure_desk(desk: Any, count: int) -> dict[str, float]:

@@ -19,10 +19,12 @@ sys.path[:0] = [str(ROOT / "checks"), str(ROOT / "checks/drills")]
 import ledger as drills  # type: ignore[import-not-found]  # noqa: E402
 from desk import UNSET  # type: ignore[import-not-found]  # noqa: E402
 from desk import Desk as Desk  # noqa: E402
+from desks import until as until  # type: ignore[import-not-found]  # noqa: E402
 from ledger import Browser as Browser  # noqa: E402
 from ledger import Ledger as Ledger  # noqa: E402
 from ledger import Stream as Stream  # noqa: E402
 from servers import free_port as free_port  # type: ignore[import-not-found]  # noqa: E402
+from servers import nginx as nginx  # noqa: E402
 from servers import process as process  # noqa: E402
 
 FULL = os.environ.get("FULL") == "1"
@@ -44,6 +46,12 @@ def percentiles(seconds: list[float]) -> tuple[float, float]:
     """Return the 50th and the 99th percentile in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     return round(1000 * cuts[49], 2), round(1000 * cuts[98], 2)
+
+
+def cpu_seconds(process: Any) -> float:
+    """Return the CPU time of a process of psutil, and of those that it has started."""
+    times = [each.cpu_times() for each in (process, *process.children())]
+    return float(sum(time.user + time.system for time in times))
 
 
 def check(ledger: Any) -> None:

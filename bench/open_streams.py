@@ -37,6 +37,9 @@ GUNICORN = (
 CHAPTERS_SETTINGS = ["--config", str(HERE.parent / "06_login_context/gunicorn.conf.py")]
 
 
+Publish = Callable[[str, str], None]  # given the data and the channel
+
+
 def chapter() -> Flask:
     """Chapter 06's events, for whoever asks."""
     import errors  # type: ignore[import-not-found]
@@ -63,12 +66,12 @@ def flask_sse() -> Flask:
     return app
 
 
-def publish_chapter() -> Callable[[str, str], None]:
+def publish_chapter() -> Publish:
     sse = chapter().extensions["sse"]
     return lambda data, channel: sse.publish(data, channel)
 
 
-def publish_flask_sse() -> Callable[[str, str], None]:
+def publish_flask_sse() -> Publish:
     from flask_sse import sse
 
     app = flask_sse()
@@ -83,7 +86,7 @@ def publish_flask_sse() -> Callable[[str, str], None]:
 class Library(NamedTuple):
     app: str
     url: str
-    publisher: Callable[[], Callable[[str, str], None]]
+    publisher: Callable[[], Publish]
     settings: list[str]
     silent: bool = False  # until the first event: not even the headers arrive
 
@@ -114,8 +117,9 @@ class Browsers:
         self.heads[sock] = b""
         self.selector.register(sock, selectors.EVENT_WRITE, ask)
 
-    def poll(self, timeout: float) -> Iterator[bytes]:
-        """Yield what has arrived on streams that are open; note new ones."""
+    def poll(self, timeout: float) -> list[bytes]:
+        """Return what has arrived on streams that are open; note new ones."""
+        arrived = []
         for key, events in self.selector.select(timeout):
             sock: Any = key.fileobj
             if events & selectors.EVENT_WRITE:
@@ -127,20 +131,25 @@ class Browsers:
             except ConnectionError:
                 data = b""
             if sock in self.heads:
-                self.heads[sock] += data
-                head, complete, data = self.heads[sock].partition(b"\r\n\r\n")
-                if not complete and data != b"":
-                    continue
-                del self.heads[sock]
-                if head.startswith(b"HTTP/1.1 200 "):
-                    self.open += 1
-                else:
-                    self.refused += 1
-                    self.selector.unregister(sock)
-                    sock.close()
-                    continue
+                data = self.read_head(sock, data)
             if data:
-                yield data
+                arrived.append(data)
+        return arrived
+
+    def read_head(self, sock: socket.socket, data: bytes) -> bytes:
+        """Return what has arrived behind the response's head."""
+        self.heads[sock] += data
+        head, complete, body = self.heads[sock].partition(b"\r\n\r\n")
+        if data and not complete:
+            return b""
+        del self.heads[sock]
+        if head.startswith(b"HTTP/1.1 200 "):
+            self.open += 1
+            return body
+        self.refused += 1
+        self.selector.unregister(sock)
+        sock.close()
+        return b""
 
     def hear(self, mark: str, times: int, seconds: float = 30) -> list[float]:
         """Wait until *mark* has arrived *times* times; return when each did."""
@@ -171,13 +180,9 @@ def gunicorn(library: Library) -> Iterator[tuple[psutil.Process, int]]:
         live.process(command, HERE, port, stdout=log, stderr=log) as server,
     ):
         master = psutil.Process(server.pid)
-        until(lambda: bool(master.children()))  # gunicorn listens before it has a worker
-        yield master.children()[0], port
-
-
-def cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+        # gunicorn listens before it has a worker.
+        [worker] = live.until(master.children, "gunicorn's worker")
+        yield worker, port
 
 
 def held(process: psutil.Process, port: int) -> int:
@@ -186,10 +191,13 @@ def held(process: psutil.Process, port: int) -> int:
     return sum(c.status != "LISTEN" and c.laddr.port == port for c in connections)
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
+def held_after_30_s(process: psutil.Process, port: int) -> int:
+    """Return the same, 30 seconds later, or as soon as there are none."""
+    for _ in range(60):
+        if not held(process, port):
+            break
         time.sleep(0.5)
+    return held(process, port)
 
 
 @contextmanager
@@ -204,65 +212,80 @@ def redis_server(folder: Path) -> Iterator[Any]:
         server.stop()
 
 
+def open_first(library: Library, browsers: Browsers) -> None:
+    """Open a stream: what the first one needs, such as the reader, isn't a cost of the others."""
+    browsers.connect(library.url.format("first"))
+    while not (library.silent or browsers.open):
+        browsers.poll(0.1)
+    browsers.poll(1)  # a silent one is open by now, too
+
+
+def open_others(library: Library, count: int, publish: Publish, browsers: Browsers) -> None:
+    """Open streams until there are *count* of them."""
+    opening = 100 if library.silent else OPENING
+    asked = 1
+    while browsers.open + browsers.refused < count:
+        while asked < count and len(browsers.heads) < opening:
+            browsers.connect(library.url.format(asked))
+            asked += 1
+        if library.silent and not browsers.poll(0.5):
+            publish("probe", "all")
+        browsers.poll(0.1)
+
+
+def publish_to_all(publish: Publish, browsers: Browsers, worker: Any) -> dict[str, float]:
+    delays: list[float] = []
+    spent, cpu = 0.0, live.cpu_seconds(worker)
+    for number in range(TO_ALL):
+        mark = f"event-{number:06}."
+        sent = time.monotonic()
+        publish(mark, "all")
+        arrived = browsers.hear(mark, browsers.open)
+        delays += [1000 * (moment - sent) for moment in arrived]
+        spent += arrived[-1] - sent
+    deliveries = TO_ALL * browsers.open
+    return {
+        "to all: p50, ms": statistics.median(delays),
+        "to all: p99, ms": statistics.quantiles(delays, n=100)[98],
+        "to all: deliveries per second": deliveries / spent,
+        "to all: CPU per delivery, µs": 1e6 * (live.cpu_seconds(worker) - cpu) / deliveries,
+    }
+
+
+def publish_to_one(publish: Publish, browsers: Browsers, worker: Any) -> dict[str, float]:
+    cpu = live.cpu_seconds(worker)
+    for number in range(TO_ONE):
+        mark = f"only-{number:06}."
+        publish(mark, "1")
+        browsers.hear(mark, 1)
+    return {"to one: CPU per event, µs": 1e6 * (live.cpu_seconds(worker) - cpu) / TO_ONE}
+
+
 def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
     """Open *count* streams, publish to all of them and to one, close them."""
     with redis_server(folder) as redis, gunicorn(library) as (worker, port):
         publish = library.publisher()
         browsers = Browsers(port)
-        figures: dict[str, float] = {}
         try:
-            # What the first stream costs, such as the reader, isn't part of each one's cost.
-            browsers.connect(library.url.format("first"))
-            until(
-                lambda: not list(browsers.poll(0.1)) and (library.silent or browsers.open == 1), 5
-            )
-            memory = worker.memory_info().rss
-
-            start = time.monotonic()
-            asked = 0
-            while browsers.open + browsers.refused < count:
-                while asked < count - 1 and len(browsers.heads) < (
-                    100 if library.silent else OPENING
-                ):
-                    asked += 1
-                    browsers.connect(library.url.format(asked))
-                if library.silent and not list(browsers.poll(0.5)):
-                    publish("probe", "all")
-                list(browsers.poll(0.1))
-            list(browsers.poll(1))
-            figures["opened in, s"] = time.monotonic() - start
-            figures["refused"] = browsers.refused
-            figures["KB per stream"] = (worker.memory_info().rss - memory) / count / 1024
-            figures["connections to Redis"] = redis.info("clients")["connected_clients"] - 1
+            open_first(library, browsers)
+            memory, start = worker.memory_info().rss, time.monotonic()
+            open_others(library, count, publish, browsers)
+            opened = time.monotonic() - start
+            browsers.poll(1)
+            figures: dict[str, float] = {
+                "opened in, s": opened,
+                "refused": browsers.refused,
+                "KB per stream": (worker.memory_info().rss - memory) / count / 1024,
+                "connections to Redis": redis.info("clients")["connected_clients"] - 1,
+            }
             time.sleep(2)
-            list(browsers.poll(0.1))
-
-            delays: list[float] = []
-            before = cpu(worker)
-            spent = 0.0
-            for number in range(TO_ALL):
-                mark = f"event-{number:06}."
-                sent = time.monotonic()
-                publish(mark, "all")
-                arrived = browsers.hear(mark, browsers.open)
-                delays += [1000 * (moment - sent) for moment in arrived]
-                spent += arrived[-1] - sent
-            deliveries = TO_ALL * browsers.open
-            figures["to all: p50, ms"] = statistics.median(delays)
-            figures["to all: p99, ms"] = statistics.quantiles(delays, n=100)[98]
-            figures["to all: deliveries per second"] = deliveries / spent
-            figures["to all: CPU per delivery, µs"] = 1e6 * (cpu(worker) - before) / deliveries
+            browsers.poll(0.1)
+            figures |= publish_to_all(publish, browsers, worker)
             if not library.silent:
-                before = cpu(worker)
-                for number in range(TO_ONE):
-                    mark = f"only-{number:06}."
-                    publish(mark, "1")
-                    browsers.hear(mark, 1)
-                figures["to one: CPU per event, µs"] = 1e6 * (cpu(worker) - before) / TO_ONE
+                figures |= publish_to_one(publish, browsers, worker)
         finally:
             browsers.close()
-        until(lambda: not held(worker, port))
-        figures["still open 30 s after closing"] = held(worker, port)
+        figures["still open 30 s after closing"] = held_after_30_s(worker, port)
         live.say(str({name: round(value, 2) for name, value in figures.items()}))
         return figures
 

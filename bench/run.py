@@ -6,6 +6,7 @@ Prints their tables. The long form, FULL=1, also writes results.json, the page a
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,12 +66,17 @@ def main(scripts: list[str]) -> int:
         print(f"There is no {min(unknown)}; there are {', '.join(figures.PARTS)}", file=sys.stderr)
         return 2
 
+    scripts = scripts or list(figures.PARTS)
+    if "servers_load" in scripts and not shutil.which("wrk"):
+        print("servers_load is left out; it needs wrk: sudo apt install wrk", file=sys.stderr)
+        scripts = [script for script in scripts if script != "servers_load"]
+
     results = figures.load() if figures.RESULTS.exists() else {}
     start = time.monotonic()
     print(f"On {where()}", flush=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for script in scripts or figures.PARTS:
+            for script in scripts:
                 print(f"{script} ...", file=sys.stderr, flush=True)
                 rows = rounded(run(script, Path(folder)))
                 results[script] = {"run": where(), "rows": rows}

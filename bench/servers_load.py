@@ -23,7 +23,20 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from live import FULL, ROOT, SETTINGS, Browser, Desk, Ledger, Table, free_port, main, process, say
+from live import (
+    FULL,
+    ROOT,
+    SETTINGS,
+    Browser,
+    Desk,
+    Ledger,
+    Table,
+    free_port,
+    main,
+    nginx,
+    process,
+    say,
+)
 
 SECONDS = 10 if FULL else 2
 WARM_UP = 50  # requests
@@ -41,25 +54,6 @@ done = function(summary, latency)
         latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
         e.status, e.connect + e.read + e.write + e.timeout))
 end
-"""
-NGINX = """
-    {user}
-    pid "{folder}/pid";
-    error_log "{folder}/error.log";
-    events {{}}
-    http {{
-        types {{ image/png png; }}
-        access_log off;
-        client_body_temp_path "{folder}/body";
-        proxy_temp_path "{folder}/proxy";
-        fastcgi_temp_path "{folder}/fastcgi";
-        uwsgi_temp_path "{folder}/uwsgi";
-        scgi_temp_path "{folder}/scgi";
-        server {{
-            listen 127.0.0.1:{port};
-            location /uploads/ {{ alias "{folder}/uploads/"; }}
-        }}
-    }}
 """
 
 
@@ -156,11 +150,8 @@ def server(command: str, folder: Path, port: int, **environment: str) -> Iterato
 def measure_nginx(folder: Path) -> dict[str, float]:
     """Measure the same file, served by nginx."""
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(user=user, folder=folder, port=port), encoding="utf-8")
-    command = ["nginx", "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
-    with process(command, folder, port, stderr=subprocess.DEVNULL):
+    settings = f'listen 127.0.0.1:{port}; location /uploads/ {{ alias "{folder}/uploads/"; }}'
+    with nginx(folder, port, f"server {{ {settings} }}"):
         return load(folder, port, Row("01, a file, nginx", "/uploads/small.png", FILE))
 
 
@@ -185,8 +176,6 @@ def measure_desk(folder: Path) -> dict[str, float]:
 
 
 def measure(folder: Path) -> Table:
-    if not shutil.which("wrk"):
-        sys.exit("wrk is missing; on Debian and Ubuntu: sudo apt install wrk")
     for name in ("uploads", "uploads-article"):
         (folder / name).mkdir()
         (folder / name / "small.png").write_bytes(FILE)

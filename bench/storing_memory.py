@@ -33,7 +33,7 @@ def measure() -> dict[str, dict[str, float]]:
             if row != "chapter 01, without fsync":  # takes no other memory
                 rows[row] = {}
                 for column in SIZES:
-                    rows[row][f"{column}"] = new_process.submit(peak, row, column).result()
+                    rows[row][column] = new_process.submit(peak, row, column).result()
     return rows
 
 

@@ -1,5 +1,6 @@
 """Start a real server, wait until it listens, and stop it."""
 
+import os
 import socket
 import subprocess
 import time
@@ -7,6 +8,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+NGINX = """
+    {user}
+    pid "{folder}/pid";
+    error_log "{folder}/error.log";
+    events {{}}
+    http {{
+        types {{ text/plain txt; image/png png; }}
+        access_log off;
+        client_body_temp_path "{folder}/body";
+        proxy_temp_path "{folder}/proxy";
+        fastcgi_temp_path "{folder}/fastcgi";
+        uwsgi_temp_path "{folder}/uwsgi";
+        scgi_temp_path "{folder}/scgi";
+        {server}
+    }}
+"""
 
 
 @contextmanager
@@ -30,6 +48,20 @@ def process(
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+@contextmanager
+def nginx(folder: Path, port: int, server: str) -> Iterator[None]:
+    """Run nginx with *server* as its server block until the end of the block.
+
+    FileNotFoundError: it isn't installed.
+    """
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(user=user, folder=folder, server=server), encoding="utf-8")
+    command = ["nginx", "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
+    with process(command, folder, port, stderr=subprocess.DEVNULL):
+        yield
 
 
 def free_port(candidates: Iterable[int] = (0,)) -> int:

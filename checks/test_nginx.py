@@ -1,12 +1,9 @@
 """The nginx configurations on the pages of 01 and 06, in a real nginx before the real apps."""
 
-import os
 import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -17,26 +14,10 @@ from book import CHAPTERS
 from conftest import Serve, missing
 from desk import Desk
 from pages import blocks, pages
-from servers import free_port, process
+from servers import free_port, nginx
 
 pytestmark = pytest.mark.drill
 
-FRAME = """
-    {user}
-    pid "{folder}/pid";
-    error_log "{folder}/error.log";
-    events {{}}
-    http {{
-        types {{ text/plain txt; image/png png; }}
-        access_log off;
-        client_body_temp_path "{folder}/body";
-        proxy_temp_path "{folder}/proxy";
-        fastcgi_temp_path "{folder}/fastcgi";
-        uwsgi_temp_path "{folder}/uwsgi";
-        scgi_temp_path "{folder}/scgi";
-        {server}
-    }}
-"""
 EVENTS = """async () => {
     const opened = [];
     for (let n = 0; n < 7; n++) {
@@ -58,16 +39,10 @@ def ask(url: str, method: str = "GET") -> tuple[int, HTTPResponse | urllib.error
     return answer.status, answer
 
 
-@contextmanager
-def nginx(folder: Path, port: int, server: str) -> Iterator[None]:
-    """Run nginx with *server* as its server block until the end of the block."""
-    program = shutil.which("nginx") or missing("nginx")
-    user = "user root;" if os.geteuid() == 0 else ""
-    config = folder / "nginx.conf"
-    config.write_text(FRAME.format(user=user, folder=folder, server=server), encoding="utf-8")
-    command = [program, "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
-    with process(command, folder, port, stderr=subprocess.DEVNULL):
-        yield
+@pytest.fixture(autouse=True)
+def need_nginx() -> None:
+    if not shutil.which("nginx"):
+        missing("nginx")
 
 
 def block(chapter: Path) -> str:
