@@ -15,7 +15,7 @@ secure_scheme_headers: dict[str, str] = {}  # which headers are believed is for 
 reload = get_debug_flag()
 accesslog = None  # its lines would hold the tokens of codes that are open
 
-# How many new objects make Python look for garbage. Its default is a few hundred, and thousands of
+# How many new objects make Python look for garbage. Its default is 2,000 at most, and thousands of
 # streams are millions of objects to look through.
 gc.set_threshold(50_000)
 

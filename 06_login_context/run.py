@@ -24,9 +24,8 @@ asked, stopping = Event(), Event()  # asked: a signal said that it is time to st
 
 
 def say(name: str, text: str) -> None:
-    with suppress(
-        OSError
-    ):  # of a terminal that is gone; print() would keep the text, and fail later
+    # If the terminal is gone, print() would keep the text, and fail later.
+    with suppress(OSError):
         os.write(1, f"{name:6} | {text.rstrip()}\n".encode())
 
 
