@@ -62,7 +62,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def vite() -> Iterator[Serve]:
+def vite(tmp_path: Path) -> Iterator[Serve]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
     npm, node = (shutil.which(name) or missing(name) for name in ("npm", "node"))
     version = subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")
@@ -79,9 +79,16 @@ def vite() -> Iterator[Serve]:
 
         def vite(flask_port: int, *options: str) -> int:
             port = free_port()
+            # In a copy, because two that start in one folder break each other's cache.
+            copy = tmp_path / f"vite-{port}"
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("node_modules"))
+            (copy / "node_modules").mkdir()
+            for package in (folder / "node_modules").iterdir():
+                if not package.name.startswith(".vite"):
+                    (copy / "node_modules" / package.name).symlink_to(package)
             command = [node, "node_modules/vite/bin/vite.js", "--port", str(port), *options]
             env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
-            servers.enter_context(process(command, folder, port, env=env))
+            servers.enter_context(process(command, copy, port, env=env))
             return port
 
         yield vite
