@@ -43,7 +43,7 @@ PARTS = {
     "servers_load": Part(),
     "logins": Part(),
     "fetches": Part(),
-    "open_streams": Part(chart="KB per stream", title="Memory of an open stream, KB"),
+    "open_streams": Part(chart="KiB per stream", title="Memory of an open stream, KiB"),
 }
 
 
@@ -217,7 +217,7 @@ AIMS = [
         15,
         streams("5,000", "to all: CPU per delivery, µs"),
     ),
-    Aim("10,000 streams, memory of each: KB", 20, streams("10,000", "KB per stream")),
+    Aim("10,000 streams, memory of each: KiB", 20, streams("10,000", "KiB per stream")),
     Aim("10,000 streams, time to open them: s", 10, streams("10,000", "opened in, s")),
     Aim("10,000 streams, refused", 0, streams("10,000", "refused")),
 ]

@@ -1,8 +1,8 @@
 """What do thousands of open streams cost? One gunicorn worker with gevent, and a real Redis.
 
 Each stream is a connection of its own, opened by this process, which publishes as well. An event is
-delivered to a stream when this process has it. KB per stream is how much the web process has grown,
-and CPU is the web process's, with its reader's share.
+delivered to a stream when this process has it. KiB per stream is how much the web process has
+grown, and CPU is the web process's, with its reader's share.
 """
 
 import os
@@ -275,7 +275,7 @@ def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
             figures: dict[str, float] = {
                 "opened in, s": opened,
                 "refused": browsers.refused,
-                "KB per stream": (worker.memory_info().rss - memory) / count / 1024,
+                "KiB per stream": (worker.memory_info().rss - memory) / count / 1024,
                 "connections to Redis": redis.info("clients")["connected_clients"] - 1,
             }
             time.sleep(2)

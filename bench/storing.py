@@ -22,8 +22,8 @@ import calls
 
 calls.use_chapter("01_static_files")
 
-SIZES = {"1 KB": 1024, "64 KB": 64 * 1024, "1 MiB": 1024**2, "16 MiB": 16 * 1024**2}
-UPLOADS = {"1 KB": 32, "64 KB": 32, "1 MiB": 8, "16 MiB": 1}  # timed at once
+SIZES = {"1 KiB": 1024, "64 KiB": 64 * 1024, "1 MiB": 1024**2, "16 MiB": 16 * 1024**2}
+UPLOADS = {"1 KiB": 32, "64 KiB": 32, "1 MiB": 8, "16 MiB": 1}  # timed at once
 LARGEST = 17 * 1024**2  # of a request: 16 MiB and a little for the form
 
 

@@ -1,7 +1,7 @@
 """Chapter 01: the memory that an upload takes while it is being stored, by its size.
 
 Each upload is sent in a new process that has handled a small one before. What is counted is the
-peak of what Python allocates for the request, in KB of 1,024 bytes. The body of the request isn't
+peak of what Python allocates for the request, in KiB. The body of the request isn't
 in it, because a server reads that from a socket. Neither are files, or the system's cache of them.
 """
 
@@ -14,8 +14,8 @@ from storing import ROWS, SIZES, Uploads
 
 
 def peak(row: str, column: str) -> float:
-    """Return the KB that one upload takes at its peak."""
-    small = Uploads(ROWS[row], SIZES["1 KB"])
+    """Return the KiB that one upload takes at its peak."""
+    small = Uploads(ROWS[row], SIZES["1 KiB"])
     small.check()  # imports what is imported by the first request
 
     uploads = Uploads(ROWS[row], SIZES[column])

@@ -13,14 +13,13 @@ sys.path.append(str(ROOT / "bench"))
 import figures  # type: ignore[import-not-found]
 
 QUOTED = re.compile(r"([\d.,]*\d)( %)?<!-- bench (\w+): ([^|>]+) \| ([^|>]+) -->")
-# What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s, MiB.)
+# What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s or MiB,
+# or they are whole numbers of KiB.)
 MEASURED = re.compile(
-    r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms|KB)\b|\d (?:times as|per second)"
+    r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms)\b|\d\.\d KiB\b|\d (?:times as|per second)"
     r"|\d % (?:of|faster|slower)"
     r"|(?:twice|half|a third|a quarter) (?:as (?:fast|slow|long|many|much)|(?:of )?the time)"
 )
-
-
 GENERATED = re.compile(r"<!-- \w+ -->\n.*?<!-- end -->", re.DOTALL)
 
 
