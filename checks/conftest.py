@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from book import NOT_OURS, ROOT
-from servers import free_port, process
+from servers import answers, free_port, process
 
 BROWSERS = [
     "chromium",
@@ -88,7 +88,7 @@ def vite(tmp_path: Path) -> Iterator[Serve]:
                     (copy / "node_modules" / package.name).symlink_to(package)
             command = [node, "node_modules/vite/bin/vite.js", "--port", str(port), *options]
             env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
-            servers.enter_context(process(command, copy, port, env=env))
+            servers.enter_context(process(command, copy, port, answers, env=env))
             return port
 
         yield vite

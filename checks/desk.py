@@ -34,8 +34,8 @@ class Desk:
     def start(self) -> None:
         log = self.running.enter_context((self.folder / "log").open("ab"))
         command = [sys.executable, "run.py"]
-        options = {"env": self.env, "stdout": log, "stderr": log}
-        self.running.enter_context(process(command, self.folder, self.port, **options))
+        run = process(command, self.folder, self.port, env=self.env, stdout=log, stderr=log)
+        self.running.enter_context(run)
 
     def stop(self) -> None:
         self.running.close()

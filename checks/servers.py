@@ -1,11 +1,12 @@
-"""Start a real server, wait until it listens, and stop it."""
+"""Start a real server, wait until it's up, and stop it."""
 
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +28,45 @@ NGINX = """
 """
 
 
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+        return True
+    return False
+
+
+def answers(port: int) -> bool:
+    """Tell whether an HTTP server answers.
+
+    This is for Vite, which first listens for a moment to see whether its port is free. If we
+    connect then, it waits until we give up.
+    """
+    connection = HTTPConnection("localhost", port, timeout=1)
+    with suppress(OSError, HTTPException), closing(connection):
+        connection.request("HEAD", "/")
+        connection.getresponse()
+        return True
+    return False
+
+
 @contextmanager
 def process(
-    command: list[str], folder: Path, port: int, **options: Any
+    command: list[str],
+    folder: Path,
+    port: int,
+    up: Callable[[int], bool] = listens,
+    **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block; wait first until it listens."""
+    """Run a server until the end of the block; wait first until it's *up*."""
     with subprocess.Popen(command, cwd=folder, **options) as server:
         try:
             for _ in range(600):
                 if server.poll() is not None:
                     raise ChildProcessError(f"{command} ended with {server.returncode}")
-                try:
-                    socket.create_connection(("localhost", port), timeout=1).close()
+                if up(port):
                     break
-                except OSError:
-                    time.sleep(0.05)
+                time.sleep(0.05)
             else:
-                raise ChildProcessError(f"{command} does not listen on port {port}")
+                raise ChildProcessError(f"{command} does not start on port {port}")
             yield server
         finally:
             server.terminate()

@@ -54,6 +54,7 @@ def fetch(page: Page, url: str, **init: object) -> dict[str, object]:
     result: dict[str, object] = page.evaluate(script, [url, init])
     if "error" in result:
         result["error"] = " ".join([str(result["error"]), *said])
+        print(url, result)  # shown if the test fails
     return result
 
 

@@ -51,8 +51,8 @@ def rerun(app: Path) -> Iterator[tuple[Block, str]]:
         if (folder / "Procfile").exists():
             serve = [sys.executable, "run.py"]
             env["PORT"] = str(port)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with process(serve, folder, port, env=env, **quiet):
+        silent = subprocess.DEVNULL
+        with process(serve, folder, port, env=env, stdout=silent, stderr=silent):
             for block in consoles:
                 text = ""
                 for command in re.findall(r"^\$ ((?:.*\\\n)*.*)\n", block.text, re.MULTILINE):
