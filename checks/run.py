@@ -22,9 +22,8 @@ from book import COMBINED
 CHECKS = Path(__file__).parent
 ROOT = CHECKS.parent
 
-# More at once doesn't pay on two cores. Of the tests, chapter 06's mostly wait for something.
-TESTS_AT_ONCE = 3
-DRILLS_AT_ONCE = 2
+# More at once doesn't pay on two cores. With fewer the cores are idle, because many tests wait.
+AT_ONCE = 3
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
 # that other tests shouldn't meet. What needs packages of Node is in one group, because two
 # processes mustn't install them at once. The files that aren't listed here form one more group,
@@ -141,13 +140,13 @@ class Progress:
                 self.say(f"still running: {run.part.name} ({run.seconds()} s){run.latest()}")
 
 
-def may_start(part: Part, running: list[Run], at_once: int) -> bool:
+def may_start(part: Part, running: list[Run]) -> bool:
     if part.name == ALONE:
         return not running
-    return len(running) < at_once
+    return len(running) < AT_ONCE
 
 
-def run_all(parts: list[Part], folder: Path, at_once: int) -> Counter[str]:
+def run_all(parts: list[Part], folder: Path) -> Counter[str]:
     """Run the parts and return the sum of their counts; *folder* is for reports and output."""
     total: Counter[str] = Counter()
     failed: list[str] = []
@@ -157,7 +156,7 @@ def run_all(parts: list[Part], folder: Path, at_once: int) -> Counter[str]:
     live = len(parts) == 1
 
     while waiting or running:
-        while waiting and may_start(waiting[0], running, at_once):
+        while waiting and may_start(waiting[0], running):
             part = waiting.pop(0)
             file = part.name.replace("/", " ")  # a step's name is a path
             log = None if live else folder / f"{file}.log"
@@ -189,7 +188,6 @@ def run_all(parts: list[Part], folder: Path, at_once: int) -> Counter[str]:
 
 def main(names: list[str]) -> int:
     groups = {part.name: part for part in drills()}
-    at_once = DRILLS_AT_ONCE if names[0] == "drills" else TESTS_AT_ONCE
     if names == ["drills"]:
         parts = list(groups.values())
     elif names[0] == "drills" and groups.keys() >= set(names[1:]):
@@ -203,7 +201,7 @@ def main(names: list[str]) -> int:
         parts += [tests(name) for name in reversed(names) if name not in longest]
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            total = run_all(parts, Path(temporary), at_once)
+            total = run_all(parts, Path(temporary))
     except KeyboardInterrupt:
         return 130
     print(f"\ntotal: {in_words(total)}")

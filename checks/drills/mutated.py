@@ -277,6 +277,7 @@ def flask_run(folder: Path, temporary: Path) -> Iterator[Server]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
     env["FLASK_UPLOAD_FOLDER"] = str(temporary / "uploads")
     env["FLASK_MAX_CONTENT_LENGTH"] = LIMIT
+    env["PYTHONFAULTHANDLER"] = "1"  # if Python itself crashes, the log says where
     command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
     with log.open("wb") as file, process(command, folder, port, env=env, stdout=file, stderr=file):
         server = Server(folder.name[:2], port, log)

@@ -53,7 +53,8 @@ def drill(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
         row += [str(len(outcome.faults)), f"seed {SEED}; {where()}"]
         write_rows("the last mutated requests", HEAD, {server.chapter: row})
 
-    assert not outcome.faults, "\n\n".join(outcome.faults)
+    end_of_log = server.said(max(0, server.log.stat().st_size - 3000))
+    assert not outcome.faults, "\n\n".join([*outcome.faults, "The log ends:", end_of_log])
     assert server.send(Mutated(request("GET /"))).startswith(b"HTTP/1.1 200 OK")
 
 
