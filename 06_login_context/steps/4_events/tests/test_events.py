@@ -83,6 +83,7 @@ def test_a_page_that_is_there_hears_its_login_alone(
 
 def numbers_around_a_gap(client: FlaskClient, query: str) -> list[str]:
     """Publish 1 to a page, 2 and 3 while it is away, and 4 when it's back; return what it gets."""
+    another_page = Stream(client, query)
     stream = Stream(client, query)
     publish(client, 1, query)
     first = stream.event()
@@ -90,6 +91,9 @@ def numbers_around_a_gap(client: FlaskClient, query: str) -> list[str]:
 
     publish(client, 2, query)
     publish(client, 3, query)
+    while another_page.event()["data"] != "3":
+        pass  # until the server has dealt with all of them
+    another_page.close()
 
     stream = Stream(client, query, last=first.get("id", ""))
     publish(client, 4, query)
