@@ -112,7 +112,7 @@ def drills() -> list[Part]:
     listed = [module for modules in DRILLS.values() for module in modules]
     others = [path.name for path in sorted(CHECKS.glob("test_*.py")) if path.name not in listed]
     files = sorted(CHECKS.glob("drills/test_*.py"))
-    groups = {**DRILLS, "others": others}
+    groups = {"others": others, **DRILLS}
     groups |= {path.stem.removeprefix("test_"): [f"drills/{path.name}"] for path in files}
     groups[ALONE] = groups.pop(ALONE)  # it comes last, and the longest come first
     return [Part(name, CHECKS, [*modules, "-m", "drill"]) for name, modules in groups.items()]
