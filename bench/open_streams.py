@@ -215,7 +215,7 @@ def redis_server(folder: Path) -> Iterator[Any]:
 def open_first(library: Library, browsers: Browsers) -> None:
     """Open a stream: what the first one needs, such as the reader, isn't a cost of the others."""
     browsers.connect(library.url.format("first"))
-    while not (library.silent or browsers.open):
+    while not (library.silent or browsers.open or browsers.refused):
         browsers.poll(0.1)
     browsers.poll(1)  # a silent one is open by now, too
 

@@ -16,7 +16,7 @@ QUOTED = re.compile(r"([\d.,]*\d)( %)?<!-- bench (\w+): ([^|>]+) \| ([^|>]+) -->
 # What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s or MiB,
 # or they are whole numbers of KiB.)
 MEASURED = re.compile(
-    r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms)\b|\d\.\d KiB\b|\d (?:times as|per second)"
+    r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms|KB)\b|\d\.\d KiB\b|\d (?:times as|per second)"
     r"|\d % (?:of|faster|slower)"
     r"|(?:twice|half|a third|a quarter) (?:as (?:fast|slow|long|many|much)|(?:of )?the time)"
 )
