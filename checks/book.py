@@ -1,4 +1,4 @@
-"""The chapters, the steps of chapter 06, their files, and what each adds to the one before."""
+"""The chapters, the steps of chapter 06, their files, and which of them are the same file."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,18 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
 COMBINED = ROOT / "06_login_context"
+ONE_TECHNIQUE = [chapter for chapter in CHAPTERS if chapter != COMBINED]
 STEP_NAMES = ("1_current_bot", "2_shared_login", "3_task", "4_events")  # the fifth is COMBINED
 STEPS = [COMBINED / "steps" / name for name in STEP_NAMES]
 APPS = [*CHAPTERS, *STEPS]
+# The module that a chapter is about.
+TECHNIQUES = {
+    "01_static_files": "uploads.py",
+    "02_cors": "cors.py",
+    "03_error_codes": "errors.py",
+    "04_http_exception_subclass": "exceptions.py",
+    "05_catch_all": "handlers.py",
+}
 # Of a chapter or a step; everything else in it is a file of the app.
 PAGE_NAMES = ("README.md", "traps.md", "operations.md")
 NOT_OURS = {
@@ -19,16 +28,29 @@ NOT_OURS = {
     "instance",
     "node_modules",
 }
-# What a step shares with another app is that app's file, byte for byte: files of the combined app,
-# the switch of chapter 05, and the look of step 1.
-SHARED = {
-    **dict.fromkeys(
-        ("context.py", "wx.py", "names.json", "redis_server.py", "run.py", "gunicorn.conf.py"),
-        COMBINED,
-    ),
-    **dict.fromkeys(("sse.py", "errors.py", "exceptions.py"), COMBINED),
-    "versions.py": ROOT / "05_catch_all",
-    "static/step.css": STEPS[0],
+# Where the one original of a file is that other folders have as well, byte for byte. A chapter has
+# only what its technique builds on.
+ORIGINALS = {
+    "05_catch_all": {"exceptions.py": "04_http_exception_subclass"},
+    "06_login_context": {
+        "uploads.py": "01_static_files",
+        "cors.py": "02_cors",
+        "exceptions.py": "04_http_exception_subclass",
+        "handlers.py": "05_catch_all",
+    },
+}
+# A step of chapter 06 that has one of these files has it from there.
+OF_THE_STEPS = {
+    "context.py": "06_login_context",
+    "wx.py": "06_login_context",
+    "names.json": "06_login_context",
+    "redis_server.py": "06_login_context",
+    "run.py": "06_login_context",
+    "gunicorn.conf.py": "06_login_context",
+    "sse.py": "06_login_context",
+    "exceptions.py": "04_http_exception_subclass",
+    "versions.py": "06_login_context/steps/1_current_bot",
+    "static/step.css": "06_login_context/steps/1_current_bot",
 }
 
 
@@ -52,36 +74,31 @@ def files(app: Path) -> dict[str, bytes]:
     return found
 
 
-def before(app: Path) -> Path | None:
-    """Return the chapter before a chapter, or the step before a step; None for the first ones."""
-    row = STEPS if app in STEPS else CHAPTERS
-    index = row.index(app)
-    return row[index - 1] if index else None
-
-
-def difference(old: Path | None, new: Path) -> dict[str, list[str]]:
-    """Return the files of *new* that are new, changed, carried over, or left behind."""
-    there = files(old) if old else {}
-    here = files(new)
+def originals(app: Path) -> dict[str, Path]:
+    """Return the originals of the files that a chapter or a step shares, by name."""
+    if app not in STEPS:
+        return {name: ROOT / owner / name for name, owner in ORIGINALS.get(app.name, {}).items()}
+    found = {name: ROOT / owner / name for name, owner in OF_THE_STEPS.items()}
     return {
-        "new": [name for name in here if name not in there],
-        "changed": [name for name in here if name in there and here[name] != there[name]],
-        "carried over": [name for name in here if here[name] == there.get(name)],
-        "left behind": [name for name in there if name not in here],
+        name: original
+        for name, original in found.items()
+        if (app / name).exists() and original != app / name
     }
 
 
-def changes(app: Path) -> dict[str, list[str]]:
-    """Return the difference between a chapter or a step and the one before it."""
-    return difference(before(app), app)
+def before(app: Path) -> Path | None:
+    """Return what a chapter or a step builds on; None for one that stands alone."""
+    if app in STEPS:
+        index = STEPS.index(app)
+        return STEPS[index - 1] if index else None
+    return {"05_catch_all": CHAPTERS[3], "06_login_context": STEPS[-1]}.get(app.name)
 
 
 def traps() -> dict[str, Path]:
     """Return, by its test's name, the file where a trap is pinned first, relative to ROOT."""
     found: dict[str, Path] = {}
     tests = [path for app in APPS for path in sorted(app.glob("tests/test_*.py"))]
-    here = [ROOT / f"checks/test_{name}.py" for name in ("browser", "desk", "processes")]
-    for path in [*tests, *here]:
-        for name in re.findall(r"def (test_trap_\w+)", path.read_text(encoding="utf-8")):
+    for path in [*tests, *sorted(ROOT.glob("checks/test_*.py"))]:
+        for name in re.findall(r"^ *def (test_trap_\w+)", path.read_text("utf-8"), re.MULTILINE):
             found.setdefault(name, path.relative_to(ROOT))
     return found

@@ -1,93 +1,65 @@
-"""Show what a chapter or a step of chapter 06 adds to the one before it.
+"""Show what chapter 05 adds to 04, or what a step of chapter 06 adds to the one before it.
 
-``diff.py 03``, or ``diff.py 03 1`` with tests and pages; ``diff.py 06 "" 2`` for step 2. The last
+``diff.py 05``, or ``diff.py 05 1`` with tests and pages; ``diff.py 06 "" 2`` for step 2. The last
 step is the chapter itself: ``diff.py 06 "" 5`` shows what it adds to step 4.
 """
 
 import os
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
-from book import CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEP_NAMES, STEPS, before, difference, title
+from book import CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEPS, TECHNIQUES, before, files, title
 
 QUIET_FOLDERS = ("tests/", "static/", "templates/")
-QUIET_FILES = ("conftest.py", "frontend/index.html", "frontend/main.js")
-QUIET_TYPES = (".json", ".md", ".png")
+QUIET_TYPES = (".json", ".md", ".png", ".txt")
+PLUMBING = ("Procfile", "conftest.py", "gunicorn.conf.py", "run.py", "versions.py", "worker.py")
 # Written anew in every chapter: compared with the one before, two programs would only be mixed.
-WHOLE = ("article.py", "tests/test_traps.py")
-INDENT = 14  # as wide as "carried over: "
+WHOLE = ("article.py",)
 
 
-def is_code(name: str) -> bool:
-    quiet = name.startswith(QUIET_FOLDERS) or name in QUIET_FILES or name.endswith(QUIET_TYPES)
-    return not quiet
+def is_quiet(name: str) -> bool:
+    """Tell whether a file is listed, but not shown."""
+    return name.startswith(QUIET_FOLDERS) or name.endswith(QUIET_TYPES) or name in PLUMBING
 
 
-def table(app: Path) -> list[str]:
-    """Return the names in the README's table of changes, which begins with the technique."""
-    readme = (app / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.+?`) \|(.*)", readme, re.MULTILINE)
-    named = [(name, words) for cell, words in rows for name in re.findall("`([^`]+)`", cell)]
-    names = [name for name, _ in named]
-
-    # The article's version of the technique is read right after it, wherever its row is.
-    techniques = [name for name, words in named if "the technique" in words]
-    if techniques and "article.py" in names:
-        names.remove("article.py")
-        names.insert(names.index(techniques[0]) + 1, "article.py")
-    return names
+def difference(old: Path, new: Path) -> dict[str, list[str]]:
+    """Return the names of the files that are changed, new, left behind, or the same in *new*."""
+    there, here = files(old), files(new)
+    if old in STEPS and new == COMBINED:  # the steps aren't part of what comes after them
+        here = {name: text for name, text in here.items() if not name.startswith("steps/")}
+    return {
+        "changed": [name for name in here if name in there and here[name] != there[name]],
+        "new": [name for name in here if name not in there],
+        "left behind": [name for name in there if name not in here],
+        "the same": [name for name in here if here[name] == there.get(name)],
+    }
 
 
-def row_of(name: str, rows: list[str]) -> str:
-    """Return the row of the table that *name* belongs to: its own, or that of its folder."""
-    folder = f"{name.split('/')[0]}/"
-    return folder if folder in rows and name not in rows else name
-
-
-def in_order(names: list[str], rows: list[str]) -> list[str]:
-    """Sort *names* as their rows are; what the table doesn't name comes last."""
-    places = {row: index for index, row in enumerate(rows)}
-    return sorted(names, key=lambda name: places.get(row_of(name, rows), len(rows)))
-
-
-def summary(changed: dict[str, list[str]], rows: list[str]) -> str:
-    """Return a line for each group of files; of those carried over, only how many there are."""
-    lines = []
-    for kind in ("new", "changed", "left behind"):
-        groups: dict[str, list[str]] = {}
-        for name in in_order(changed[kind], rows):
-            groups.setdefault(row_of(name, rows), []).append(name)
-        shown = []
-        for row, names in groups.items():
-            shown.append(f"{row} ({len(names)} files)" if len(names) > 1 else names[0])
-        if shown:
-            lines.append(f"{kind + ':':{INDENT}}{', '.join(shown)}")
-    carried = len(changed["carried over"])
-    if carried:
-        files = "1 file" if carried == 1 else f"{carried} files"
-        lines.append(f"carried over: {files}, unchanged")
-
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        wrapper = textwrap.TextWrapper(
-            width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
-        )
-        lines = [wrapper.fill(line) for line in lines]
-    return "\n".join(lines) + "\n"
-
-
-def compare(old: str, new: str) -> str:
+def compare(old: Path | None, new: Path) -> str:
+    """Return what git says of two files; without an *old* one, all of *new* is new."""
     colour = "--color=always" if sys.stdout.isatty() else "--color=never"
     command = ["git", "--no-pager", "diff", "--no-index", "--no-ext-diff", colour]
-    command += ["--src-prefix=a/", "--dst-prefix=b/", "--", old, new]
+    command += ["--src-prefix=a/", "--dst-prefix=b/", "--"]
+    command += [title(old) if old else os.devnull, title(new)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE)
     return done.stdout.decode("utf-8", errors="replace")
+
+
+def text_of(old: Path, new: Path, everything: bool) -> str:
+    """Return a summary of all files, and the differences of those that are code."""
+    names = difference(old, new)
+    lines = [f"{kind}: {', '.join(found)}" for kind, found in names.items() if found]
+    text = "\n".join(lines) + "\n"
+    pages = [name for name in PAGE_NAMES if (new / name).exists()]
+    for name in [*names["changed"], *names["new"], *(pages if everything else [])]:
+        if everything or not is_quiet(name):
+            is_compared = (old / name).exists() and name not in WHOLE
+            text += "\n" + compare(old / name if is_compared else None, new / name)
+    return text
 
 
 def show(text: str) -> None:
@@ -107,50 +79,25 @@ def show(text: str) -> None:
     subprocess.run(pager, shell=True, input=text.encode(), env=env)
 
 
-def with_pages(changed: dict[str, list[str]], old: Path | None, new: Path) -> dict[str, list[str]]:
-    """Return *changed* with the pages of *new*, which are no files of the app."""
-    added: dict[str, list[str]] = {"new": [], "changed": []}
-    for page in PAGE_NAMES:
-        if (new / page).exists():
-            is_new = not old or not (old / page).exists()
-            added["new" if is_new else "changed"].append(page)
-    return {kind: [*names, *added.get(kind, [])] for kind, names in changed.items()}
-
-
-def chosen(number: str, step: str) -> tuple[Path | None, Path]:
-    """Return the two folders that are compared."""
-    if step == str(len(STEP_NAMES) + 1):
-        return STEPS[-1], COMBINED
-    if step:
-        new = STEPS[int(step) - 1]
-    else:
-        [new] = [chapter for chapter in CHAPTERS if chapter.name.startswith(f"{number}_")]
-    return before(new), new
+def chosen(number: str, step: str) -> Path:
+    """Return the chapter or the step with this number."""
+    if step and int(step) <= len(STEPS):
+        return STEPS[int(step) - 1]
+    [chapter] = [chapter for chapter in CHAPTERS if chapter.name.startswith(f"{number}_")]
+    return chapter
 
 
 def main(number: str, everything: str = "", step: str = "") -> None:
+    new = chosen(number, step)
+    old = before(new)
+    if old is None:
+        technique = TECHNIQUES.get(new.name, "context.py")
+        print(f"{title(new)} stands alone; the file to read is {title(new)}/{technique}")
+        return
     if not shutil.which("git"):
         sys.exit("git is needed to show a diff; install it first")
-    old, new = chosen(number, step)
-
-    changed = difference(old, new)
-    if everything:
-        changed = with_pages(changed, old, new)
-    if old in STEPS and new == COMBINED:  # the steps aren't part of what comes after them
-        for kind, names in changed.items():
-            changed[kind] = [name for name in names if not name.startswith("steps/")]
-
-    rows = table(new)
-    text = summary(changed, rows)
-    for name in in_order([*changed["new"], *changed["changed"]], rows):
-        # Each step is a chapter in small; make diff-06 STEP=2 shows it.
-        if name.startswith("steps/") or not (everything or is_code(name)):
-            continue
-        source = "/dev/null"
-        if old and name in changed["changed"] and name not in WHOLE:
-            source = f"{title(old)}/{name}"
-        text += "\n" + compare(source, f"{title(new)}/{name}")
-    show(text)
+    show(text_of(old, new, bool(everything)))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

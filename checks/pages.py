@@ -1,6 +1,5 @@
 """What the pages say: their headings, sections, tables and fenced blocks."""
 
-import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
@@ -10,10 +9,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from book import APPS, CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEPS
-
-# Each of them adds one technique; chapter 06 combines them, and its steps have pages of their own.
-ONE_TECHNIQUE = [chapter for chapter in CHAPTERS if chapter != COMBINED]
+from book import APPS, PAGE_NAMES, ROOT
 
 
 def pages(app: Path) -> list[Path]:
@@ -23,6 +19,7 @@ def pages(app: Path) -> list[Path]:
 
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "bench/README.md",
     *(page for app in APPS for page in pages(app)),
 ]
@@ -131,36 +128,6 @@ def rows(page: Path) -> list[tuple[int, list[str]]]:
 def table(page: Path, title: str) -> list[tuple[int, list[str]]]:
     """Return line number and cells of each row of the tables in a section, headings aside."""
     return [(number, cells) for number, cells in rows(page) if section_at(page, number) == title]
-
-
-def declared(app: Path) -> dict[str, tuple[str, str]]:
-    """Return what the README of *app* says of each file, and where it says so, by file name.
-
-    A row may name several files.
-    """
-    page = app / "README.md"
-    found = {}
-    for number, cells in table(page, "What changed"):
-        place = f"{page.relative_to(ROOT)}:{number}"
-        for name in re.findall("`([^`]+)`", cells[0]):
-            found[name] = (cells[1], place)
-    return found
-
-
-def row_of(app: Path, name: str) -> str:
-    """Return the row of the table of changes that *name* belongs to: its own or its folder's."""
-    return name if name in declared(app) else f"{name.split('/')[0]}/"
-
-
-def carried_over(app: Path, name: str) -> bool:
-    """Tell whether the README says of a file of the app before that it's the same here.
-
-    It says so by leaving it out of the table of changes. Tests of a step are its own.
-    """
-    if app in STEPS and name.startswith("tests/"):
-        return False
-    kind, _ = declared(app).get(row_of(app, name), ("carried over", ""))
-    return kind == "carried over"
 
 
 def find(part: str, source: list[str], start: int) -> int | None:

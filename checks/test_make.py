@@ -1,7 +1,6 @@
 """The Makefile's contract, from a folder whose name has a space and Chinese characters."""
 
 import fcntl
-import hashlib
 import os
 import pty
 import re
@@ -12,19 +11,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from pathlib import Path
 from select import select
-from threading import Thread
 
 import pytest
 
 import book
-from book import APPS, CHAPTERS, ROOT, STEPS, changes
+import diff
+from book import APPS, CHAPTERS, ROOT, STEPS
 from conftest import missing
 from servers import free_port, process
 
@@ -59,8 +54,8 @@ def fails_with_one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_make_alone_lists_commands_and_chapters() -> None:
     said = make(ROOT).stdout
-    commands = ["run-NN", "diff-NN", "test-NN", "test", "drills", "lint"]
-    commands += ["carry", "transcripts", "bench", "clean"]
+    commands = ["read", "run-NN", "diff-NN", "test-NN", "test", "drills", "lint", "fix"]
+    commands += ["bench", "clean"]
     for word in [*(f"make {command} " for command in commands), *(c.name for c in CHAPTERS)]:
         assert word in said
 
@@ -134,6 +129,22 @@ def test_a_folder_that_may_not_be_written_to(clone: Path, chapter: str) -> None:
     assert "You may not write to" in fails_with_one_line(done)
 
 
+def test_reading_the_makefile_removes_nothing(clone: Path) -> None:
+    python = clone / "python"
+    python.write_text("no Python")
+    make(clone, "-n", "help", f"VENV={python}")
+    assert python.exists()
+
+
+def test_what_a_variable_holds_is_no_code(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    code = "$(touch gotcha)`touch gotcha`\"; touch gotcha; '; touch gotcha; #"
+    for goal, name in (("run-01", "HOST"), ("run-06", "HOST"), ("run-06", "PORT")):
+        assert make(clone, goal, f"{name}={code.replace('$', '$$')}").returncode != 0
+    make(clone, "drills", f"ONLY={code.replace('$', '$$')}")
+    assert not list(clone.rglob("gotcha"))
+
+
 def test_a_python_that_is_too_old(clone: Path) -> None:
     old = python(clone, fails_at="version_info")
     assert "Python 3.11 or later" in fails_with_one_line(make(clone, "run-01", old))
@@ -154,58 +165,13 @@ def test_no_network_at_first_setup(clone: Path) -> None:
 def test_setup_runs_once_and_again_when_the_lock_changes(clone: Path) -> None:
     lock = clone / "requirements.txt"
     lock.write_text("# nothing to install\n", encoding="utf-8")
-    installing = "Installing requirements.txt into .venv (about 1 MB, less what pip has cached):"
+    installing = "Installing requirements.txt into .venv: about 1 MB, once."
     first = make(clone, ".venv/requirements.txt").stdout
     assert first.startswith(installing) and len(first.splitlines()) == 1
     assert installing not in make(clone, ".venv/requirements.txt").stdout
     later = lock.stat().st_mtime + 60
     os.utime(lock, (later, later))
     assert make(clone, ".venv/requirements.txt").stdout.startswith(installing)
-
-
-class SlowIndex(SimpleHTTPRequestHandler):
-    """A package index that takes a while before it sends a file."""
-
-    def do_GET(self) -> None:
-        if self.path.endswith(".whl"):
-            time.sleep(5)
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def index(folder: Path) -> Iterator[str]:
-    """Serve a package index from *folder* until the end of the block; yields its URL."""
-    handler = partial(SlowIndex, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-
-
-def test_setup_shows_that_a_slow_download_moves(clone: Path, tmp_path: Path) -> None:
-    wheel = tmp_path / "index/demo/demo-1.0-py3-none-any.whl"
-    wheel.parent.mkdir(parents=True)
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("demo.txt", bytes(2_000_000))
-        metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
-        archive.writestr("demo-1.0.dist-info/METADATA", metadata)
-        tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        archive.writestr("demo-1.0.dist-info/WHEEL", tags)
-        archive.writestr("demo-1.0.dist-info/RECORD", "")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    (clone / "requirements.txt").write_text(f"demo==1.0 --hash=sha256:{digest}\n")
-
-    with index(tmp_path / "index") as url:
-        pip = {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
-        done = make(clone, ".venv/requirements.txt", **pip)
-    assert re.search(r": demo\b.*\(2\.0 MB\).* unpacking\.*\n$", done.stdout), done.stderr
-    assert "." in done.stdout.partition("demo")[2].partition("unpacking")[0].replace(" ... ", "")
-    assert "Successfully installed demo-1.0" in (clone / ".venv/pip.log").read_text("utf-8")
 
 
 def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
@@ -298,59 +264,40 @@ def shown(said: str) -> list[str]:
     return [line.split(" b/")[1] for line in said.splitlines() if line.startswith("diff --git")]
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS[1:], ids=lambda chapter: chapter.name)
+@pytest.mark.parametrize("chapter", [CHAPTERS[4], CHAPTERS[5]], ids=book.title)
 def test_diff_begins_with_a_summary_of_all_files(chapter: Path) -> None:
-    files = changes(chapter)
+    old = book.before(chapter)
+    assert old
+    files = diff.difference(old, chapter)
     summary, _, _ = make(ROOT, f"diff-{chapter.name[:2]}").stdout.partition("\n\n")
-    kinds = ("new", "changed", "left behind", "carried over")
-    groups = dict(line.split(":") for line in summary.splitlines())
-    assert list(groups) == [kind for kind in kinds if files[kind]]
-    assert groups["carried over"].strip() == f"{len(files['carried over'])} files, unchanged"
-    for kind in kinds[:3]:
-        # A folder that has a row of its own in the README stands for all its files.
-        folders = re.findall(r"([\w.]+/) \((\d+) files\)", groups.get(kind, ""))
-        listed = set(re.sub(r" \(\d+ files\)", "", groups.get(kind, "")).strip().split(", "))
-        for folder, count in folders:
-            inside = [name for name in files[kind] if name.startswith(folder)]
-            assert len(inside) == int(count)
-            listed.update(inside)
-        assert set(files[kind]) <= listed
+    kinds = [kind for kind in ("changed", "new", "left behind", "the same") if files[kind]]
+    assert summary.splitlines() == [f"{kind}: {', '.join(files[kind])}" for kind in kinds]
 
 
-@pytest.mark.parametrize(
-    ("chapter", "technique"),
-    {"01": "uploads", "02": "cors", "03": "errors", "04": "exceptions", "05": "handlers"}.items(),
-)
-def test_diff_shows_the_technique_and_then_the_articles_version(
-    chapter: str, technique: str
-) -> None:
-    [folder] = [path.name for path in CHAPTERS if path.name.startswith(chapter)]
-    said = make(ROOT, f"diff-{chapter}").stdout
-    assert shown(said)[:2] == [f"{folder}/{technique}.py", f"{folder}/article.py"]
-    # It has little in common with the one before, so it is shown as a whole.
-    article = said.partition(f" b/{folder}/article.py\n")[2].partition("\ndiff --git")[0]
-    assert "+from " in article and "\n-" not in article.replace("\n--- /dev/null", "")
+def test_diff_shows_changed_files_first_and_no_tests() -> None:
+    said = shown(make(ROOT, "diff-05").stdout)
+    assert said.index("05_catch_all/app.py") < said.index("05_catch_all/handlers.py")
+    assert not [name for name in said if "/tests/" in name or name.endswith(".md")]
+    everything = shown(make(ROOT, "diff-05", "ALL=1").stdout)
+    for name in ("tests/test_handlers.py", "README.md"):
+        assert f"05_catch_all/{name}" in everything
 
 
-def test_diff_shows_the_code_without_tests_and_pages() -> None:
-    said = make(ROOT, "diff-03").stdout
-    assert "03_error_codes/app.py" in shown(said)
-    assert not [
-        name for name in shown(said) if "/tests/" in name or name.endswith((".html", ".md"))
-    ]
-    everything = shown(make(ROOT, "diff-03", "ALL=1").stdout)
-    for name in ("templates/index.html", "tests/test_errors.py", "README.md"):
-        assert f"03_error_codes/{name}" in everything
-    assert "01_static_files/versions.py" in shown(make(ROOT, "diff-01").stdout)
+@pytest.mark.parametrize("chapter", CHAPTERS[:4], ids=book.title)
+def test_diff_of_a_chapter_that_stands_alone_names_the_file_to_read(chapter: Path) -> None:
+    said = make(ROOT, f"diff-{chapter.name[:2]}").stdout
+    technique = f"{chapter.name}/{book.TECHNIQUES[chapter.name]}"
+    assert said == f"{chapter.name} stands alone; the file to read is {technique}\n"
 
 
 @pytest.mark.parametrize("step", ["2", "3", "4", "5"])
-def test_diff_of_a_step_shows_what_it_adds_to_the_one_before(step: str) -> None:
-    there = shown(make(ROOT, "diff-06", f"STEP={step}").stdout)
+def test_diff_of_a_step_shows_what_it_adds_and_lists_the_plumbing(step: str) -> None:
+    said = make(ROOT, "diff-06", f"STEP={step}").stdout
     folder = "06_login_context" if step == "5" else book.title(STEPS[int(step) - 1])
     adds = {"2": "logins.py", "3": "tasks.py", "4": "sse.py", "5": "login.py"}
-    assert f"{folder}/{adds[step]}" in there
-    assert all(name.rpartition("/")[0] == folder for name in there)
+    assert f"{folder}/{adds[step]}" in shown(said)
+    assert all(name.rpartition("/")[0] == folder for name in shown(said))
+    assert not {f"{folder}/{name}" for name in diff.PLUMBING} & set(shown(said))
 
 
 def on_a_terminal(*goals: str, **env: str) -> str:
@@ -370,18 +317,16 @@ def on_a_terminal(*goals: str, **env: str) -> str:
 def test_diff_is_paged_on_a_terminal_and_only_there() -> None:
     pager = {"GIT_PAGER": "sed 's/^/paged: /'", "COLUMNS": "80"}
     lines = on_a_terminal("diff-06", **pager).splitlines()
-    assert lines[0].startswith("paged: new:")
+    assert lines[0].startswith("paged: changed:")
     assert all(line.startswith("paged: ") for line in lines)
-    summary = lines[: lines.index("paged: ")]
-    assert max(len(line.removeprefix("paged: ")) for line in summary) <= 80
     assert "paged: " not in make(ROOT, "diff-06", **pager).stdout
 
     unpaged = on_a_terminal("diff-06", GIT_PAGER="a-pager-that-is-not-there")
-    assert unpaged.startswith("new:")
+    assert unpaged.startswith("changed:")
 
 
 def test_diff_without_git() -> None:
-    command = [sys.executable, "checks/diff.py", "03"]
+    command = [sys.executable, "checks/diff.py", "05"]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True)
     assert "git is needed" in fails_with_one_line(done)
 
@@ -399,8 +344,9 @@ def test_drill():
 
 
 def all_tests_of(clone: Path) -> list[Path]:
-    """Return the tests of the chapters, and of the steps of chapter 06."""
-    return [*clone.glob("0*/tests/test_*.py"), *clone.glob("0*/steps/*/tests/test_*.py")]
+    """Return the tests of the chapters, of the steps of chapter 06, and of the reader."""
+    folders = ("0*", "0*/steps/*", "reader")
+    return [path for folder in folders for path in clone.glob(f"{folder}/tests/test_*.py")]
 
 
 def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
@@ -414,7 +360,7 @@ def test_tests_and_drills_run_each_check_once(clone: Path) -> None:
 
     said = make(clone, "test").stdout.splitlines()
     assert said[-1] == f"total: {len(in_chapters) + len(in_checks)} passed, 0 failed"
-    for name in [*map(book.title, APPS), "checks"]:
+    for name in [*map(book.title, APPS), "reader", "checks"]:
         assert f"{name}: running" in said
         assert [line for line in said if re.match(rf"{name}: \d+ passed, 0 failed in \d+ s", line)]
     said = make(clone, "drills").stdout.splitlines()

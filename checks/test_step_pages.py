@@ -1,0 +1,144 @@
+"""The pages of the steps of chapter 06: what can be clicked, narrow screens, and two checkers."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from book import NOT_OURS, STEPS, title
+from conftest import Serve, missing
+from servers import free_port, process
+
+pytestmark = pytest.mark.drill
+each_step = pytest.mark.parametrize("step", STEPS, ids=title)
+
+ServeStep = Callable[[Path], str]
+
+
+@pytest.fixture
+def serve_step(tmp_path: Path) -> Iterator[ServeStep]:
+    """A function that serves a copy of a step, as make run-06 does, and returns its address."""
+    with ExitStack() as servers:
+
+        def serve_step(step: Path) -> str:
+            folder = tmp_path / step.name
+            shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
+            port = free_port()
+            command = [sys.executable, "-m", "flask", "run", "--without-threads"]
+            command += ["--port", str(port)]
+            if (folder / "Procfile").exists():
+                command = [sys.executable, "run.py"]
+            env = os.environ | {"PORT": str(port)}
+            servers.enter_context(process(command, folder, port, env=env))
+            return f"http://127.0.0.1:{port}/"
+
+        yield serve_step
+
+
+def visit_step(page: Page, url: str) -> Iterator[str]:
+    """Open the page of a step in each version, before and after a login; yield what is shown."""
+    for query in ("", "?version=article"):
+        page.goto(url + query)
+        yield f"{query or 'this step'}, logged out"
+        page.get_by_text("I am Ada").click()
+        page.wait_for_load_state("networkidle")
+        yield f"{query or 'this step'}, logged in"
+        page.context.clear_cookies()
+
+
+@each_step
+def test_the_readme_of_a_step_names_what_can_be_clicked(
+    serve_step: ServeStep, page: Page, step: Path
+) -> None:
+    there: set[str] = set()
+    for _ in visit_step(page, serve_step(step)):
+        there |= {text.strip() for text in page.locator("button, a").all_inner_texts()}
+    words = " ".join((step / "README.md").read_text(encoding="utf-8").split())
+    clicks = re.findall(r"""[Cc]lick ((?:"[^"]+"[\w, ]{,20})+)""", words)
+    named = {name for click in clicks for name in re.findall('"([^"]+)"', click)}
+    assert named, "it says nothing of what to click"
+    assert named <= there
+
+
+@each_step
+def test_every_link_on_the_page_of_a_step_leads_somewhere(
+    serve_step: ServeStep, page: Page, step: Path
+) -> None:
+    for state in visit_step(page, serve_step(step)):
+        for link in page.locator("a").all():
+            target = str(link.evaluate("link => link.href"))
+            assert page.request.get(target).ok, f"{state}: {target}"
+
+
+@each_step
+def test_a_narrow_page_of_a_step_needs_no_sideways_scrolling(
+    serve_step: ServeStep, page: Page, step: Path
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for state in visit_step(page, serve_step(step)):
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, state
+
+
+# The checkers
+
+
+def assert_axe_finds_nothing(page: Page, node_modules: Path) -> None:
+    page.evaluate((node_modules / "axe-core/axe.min.js").read_text(encoding="utf-8"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        result = page.evaluate("axe.run()")
+        assert len(result["passes"]) > 10
+        found = [(rule["id"], rule["nodes"][0]["html"]) for rule in result["violations"]]
+        assert found == [], scheme
+
+
+@each_step
+def test_axe_finds_nothing_on_the_page_of_a_step(
+    serve_step: ServeStep, page: Page, node_modules: Path, step: Path
+) -> None:
+    for _ in visit_step(page, serve_step(step)):
+        assert_axe_finds_nothing(page, node_modules)
+
+
+def test_axe_finds_nothing_on_the_page_of_the_proxy(
+    serve: Serve, vite: Serve, page: Page, node_modules: Path
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"http://localhost:{vite(serve('02'))}/")
+    expect(page.locator("#upload")).to_have_text("hello through the proxy")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert_axe_finds_nothing(page, node_modules)
+
+
+def html_checker(node_modules: Path, *checked: Path) -> str:
+    """Return what the W3C's checker says about HTML and CSS files; nothing if all is well."""
+    java = shutil.which("java") or missing("java")
+    jar = node_modules / "vnu-jar/build/dist/vnu.jar"
+    command: list[str | Path] = [java, "-jar", jar, "--also-check-css", *checked]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return found.stderr or ("" if found.returncode == 0 else f"status {found.returncode}")
+
+
+def save(page: Page, folder: Path, name: str) -> list[Path]:
+    """Save the page as it was sent, and as its scripts have changed it."""
+    sent, shown = folder / f"{name}.html", folder / f"{name}-shown.html"
+    sent.write_text(page.request.get(page.url).text(), encoding="utf-8")
+    shown.write_text(page.content(), encoding="utf-8")
+    return [sent, shown]
+
+
+@each_step
+def test_the_html_checker_of_the_w3c_finds_nothing_in_a_step(
+    serve_step: ServeStep, page: Page, node_modules: Path, tmp_path: Path, step: Path
+) -> None:
+    checked = sorted(step.glob("static/*.css"))
+    for number, _ in enumerate(visit_step(page, serve_step(step))):
+        checked += save(page, tmp_path, str(number))
+    assert html_checker(node_modules, *checked) == ""
