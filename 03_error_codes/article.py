@@ -1,10 +1,15 @@
-"""Error codes as the first article has them: tuples, an exception, handlers on the blueprint."""
+"""Error codes as in the first article: tuples, an exception, and handlers on the blueprint."""
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Flask, Response, json
 
-Error = tuple[int, str, int]  # code, message, status
+from app import add_views
+
+# Each error: code (our own number here; from chapter 04 on, the HTTP status), message, status.
+Error = tuple[int, str, int]
 
 unknown_error = (1000, "unknown_error", 400)  # Trap: 400 blames the client for your bug
 access_forbidden = (1001, "access_forbidden", 403)
@@ -14,11 +19,11 @@ illegal_state = (1004, "illegal_state", 400)
 
 
 class ApiResult(Response):
-    def __init__(self, value: dict[str, Any], status: int = 200) -> None:
+    def __init__(self, value: dict[str, Any], status: int) -> None:
         super().__init__(json.dumps(value) + "\n", status, mimetype="application/json")
 
 
-class ApiException(Exception):
+class ApiException(Exception):  # Trap: an exception that can't say what it means
     def __init__(self, error: Error, real_message: str | None = None) -> None:
         self.code, self.message, self.status = error
         if real_message is not None:
@@ -29,6 +34,7 @@ class ApiException(Exception):
 
 
 json_api = Blueprint("json_api", __name__, url_prefix="/j")
+add_views(json_api, sys.modules[__name__])  # the views of app.py, with the errors of this module
 
 
 @json_api.errorhandler(ApiException)
@@ -47,38 +53,9 @@ def error_handler(error: Any) -> ApiResult:
     return ApiResult({"message": message}, status=status)  # Trap: two handlers, two shapes
 
 
-USERS = {1: {"id": 1, "name": "Ada", "blocked": False}}
-
-
-@json_api.route("/users/<int:user_id>")
-def show_user(user_id: int) -> dict[str, Any]:
-    if user_id not in USERS:
-        raise ApiException(not_found)
-    return {"user": USERS[user_id]}
-
-
-@json_api.route("/users/<int:user_id>", methods=["DELETE"])
-def delete_user(user_id: int) -> dict[str, Any]:
-    raise ApiException(unimplemented_error, "Delete contacts on the phone.")
-
-
-@json_api.route("/settings")
-def settings() -> dict[str, Any]:
-    raise ApiException(access_forbidden)
-
-
-@json_api.route("/sync", methods=["POST"])
-def sync() -> dict[str, Any]:
-    raise ApiException(unknown_error, "The phone doesn't answer.")
-
-
-@json_api.route("/boom")
-def boom() -> dict[str, Any]:
-    return {"share": 1 / 0}
-
-
-def create_app() -> Flask:
-    """Build the app that answers ``?version=article``."""
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the article's version, with the settings of *config*."""
     app = Flask(__name__)
+    app.config.from_mapping(config)
     app.register_blueprint(json_api)
     return app

@@ -1,19 +1,22 @@
-"""Error codes for a JSON API: the catalogue, an exception, a result, and the handlers.
+# From "A Flask API, one technique at a time", chapter 03. SPDX-License-Identifier: 0BSD
+# Needs Flask 3.1 and Werkzeug 3.1, or later.
+"""Error codes for a JSON API: the catalogue, an exception, and the handlers that send both.
 
-Setting: ``API_PREFIX``, the paths where HTTP errors are JSON as well (default ``/j/``).
-See https://flask.palletsprojects.com/errorhandling/.
+Every error is sent as ``{"r": 1003, "msg": "not_found"}``.
+
+Setting: ``API_PREFIX``, the path below which HTTP errors and bugs are sent like that as well; an
+ApiException is, everywhere. See https://flask.palletsprojects.com/errorhandling/.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
-from flask import Flask, Response, current_app, json, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 
 class Error(NamedTuple):
-    code: int  # never reused, never renumbered
+    code: int  # our own number, not the HTTP status; never reused, never renumbered
     message: str
     status: int  # the HTTP status
     meaning: str
@@ -30,14 +33,11 @@ CATALOGUE = [unknown_error, access_forbidden, unimplemented_error, not_found, il
 FOR_STATUS = {403: access_forbidden, 404: not_found, 500: unknown_error}
 
 
-class ApiResult(Response):
-    """A JSON response: ``"r"`` (0, or *status* from 400 up), then *value*, whose own "r" wins."""
-
-    def __init__(self, value: dict[str, Any], status: int = 200) -> None:
-        result = {"r": 0 if status < 400 else status}
-        result.update(value)
-        super().__init__(json.dumps(result, sort_keys=False) + "\n", status)
-        self.mimetype = "application/json"
+def result(code: int, message: str, status: int) -> Response:
+    """Return the response for an error: the one place that knows what an error looks like."""
+    response = jsonify(r=code, msg=message)
+    response.status_code = status
+    return response
 
 
 class ApiException(Exception):
@@ -45,58 +45,55 @@ class ApiException(Exception):
 
     def __init__(self, error: Error, real_message: str | None = None) -> None:
         self.code = error.code
-        self.message = error.message if real_message is None else real_message
+        self.message = error.message if real_message is None else str(real_message)
         self.status = error.status
-        super().__init__(self.message)
+        super().__init__(error, self.message)  # copy and pickle make the copy from these two
 
-    def to_result(self) -> ApiResult:
-        return ApiResult({"r": self.code, "msg": self.message}, self.status)
+    def __str__(self) -> str:
+        return self.message
 
-
-class ApiFlask(Flask):
-    """A Flask whose views may return a dict, alone or in a tuple, for an ApiResult."""
-
-    def make_response(self, rv: ResponseReturnValue) -> Response:
-        response = super().make_response(rv)
-        value = rv[0] if isinstance(rv, tuple) else rv
-        if isinstance(value, dict):
-            response.data = ApiResult(value, response.status_code).data
-        return response
+    def to_result(self) -> Response:
+        return result(self.code, self.message, self.status)
 
 
 def is_api_request() -> bool:
-    # With a slash added, /j itself counts as well, but /jobs doesn't.
-    return f"{request.path}/".startswith(current_app.config["API_PREFIX"])
+    """Tell whether the request's path is API_PREFIX or below it."""
+    prefix = current_app.config["API_PREFIX"].rstrip("/")
+    return request.path == prefix or request.path.startswith(f"{prefix}/")
 
 
 def http_error(error: HTTPException) -> HTTPException | Response:
-    """Turn an HTTP error or a bug in the API into JSON."""
-    is_error = (error.code or 500) >= 400  # not a redirect
-    if error.response is not None or not is_error or not is_api_request():
+    """Turn an HTTP error in the API into JSON; a bug arrives here as an InternalServerError.
+
+    A redirect, an exception with a complete response, and a path outside the API are returned
+    unchanged, and Flask sends what it always sends.
+    """
+    status = error.code or 500
+    if status < 400 or error.response is not None or not is_api_request():
         return error
 
-    status = error.code or 500
     code, message = status, error.name
     if status in FOR_STATUS:
         code, message = FOR_STATUS[status].code, FOR_STATUS[status].message
-    result = ApiResult({"r": code, "msg": message}, status)
+
+    response = result(code, message, status)
     for name, value in error.get_headers():
-        if name != "Content-Type":  # the exception's is text/html
-            result.headers.add(name, value)
-    return result
+        if name.lower() not in ("content-type", "content-length"):  # of the body that we replace
+            response.headers.add(name, value)
+    return response
 
 
 def print_catalogue() -> None:
     """List the error codes, what they mean and what to do."""
     for error in CATALOGUE:
-        click.echo(f"{error.code} {error.status} {error.message:20}{error.meaning} {error.remedy}")
+        click.echo(f"{error.code} {error.status} {error.message:20} {error.meaning} {error.remedy}")
 
 
 def init_app(app: Flask) -> None:
     """Add the handlers and the command ``flask errors``; ValueError names a bad setting."""
-    prefix = app.config.setdefault("API_PREFIX", "/j/")
-    if not isinstance(prefix, str) or not prefix.startswith("/") or not prefix.endswith("/"):
-        raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins and ends with /")
+    prefix = app.config.setdefault("API_PREFIX", "/j")
+    if not isinstance(prefix, str) or not prefix.startswith("/"):
+        raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins with /")
     app.register_error_handler(ApiException, ApiException.to_result)
     app.register_error_handler(HTTPException, http_error)
     app.cli.command("errors")(print_catalogue)

@@ -1,59 +1,55 @@
-"""What goes wrong in the article's version of this chapter, and that it doesn't in ours."""
+"""What goes wrong in the article's version or in an obvious repair, and that it doesn't in ours."""
 
+import copy
 import logging
+from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, json
+from flask.json.provider import JSONProvider
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException, NotFound
 
 import article
 import errors
-
-ARTICLE = "?version=article"
-
-
-@pytest.fixture
-def app(app: Flask) -> Flask:
-    app.config["PROPAGATE_EXCEPTIONS"] = False  # a bug is a 500, as in production
-    return app
+from app import create_app
 
 
-def test_trap_a_blueprints_404_handler_misses_unknown_urls(client: FlaskClient) -> None:
-    wrong = client.get("/j/nope" + ARTICLE)
+def test_trap_a_blueprints_404_handler_misses_unknown_urls(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    wrong = article_client.get("/j/nope")
     assert (wrong.status_code, wrong.mimetype) == (404, "text/html")
     right = client.get("/j/nope")
     assert (right.status_code, right.json) == (404, {"r": 1003, "msg": "not_found"})
 
 
-def test_trap_two_handlers_two_shapes(client: FlaskClient) -> None:
-    def shapes(version: str) -> list[list[str]]:
-        answers = [client.get(url + version) for url in ("/j/users/999", "/j/boom")]
-        return [sorted(answer.json or {}) for answer in answers]
+def test_trap_two_handlers_two_shapes(client: FlaskClient, article_client: FlaskClient) -> None:
+    def members(client: FlaskClient) -> list[list[str]]:
+        return [sorted(client.get(path).get_json()) for path in ("/j/users/9", "/j/boom")]
 
-    assert shapes(ARTICLE) == [["msg", "r"], ["message"]]
-    assert shapes("") == [["msg", "r"], ["msg", "r"]]
-
-
-def test_trap_status_400_blames_the_client_for_your_bug(client: FlaskClient) -> None:
-    assert client.post("/j/sync" + ARTICLE).status_code == 400
-    assert client.post("/j/sync").status_code == 500
-    assert errors.unknown_error.status == client.get("/j/boom").status_code == 500
+    assert members(article_client) == [["msg", "r"], ["message"]]
+    assert members(client) == [["msg", "r"], ["msg", "r"]]
 
 
-def test_trap_success_looks_like_any_other_dict(client: FlaskClient) -> None:
-    assert client.get("/j/users/1" + ARTICLE).get_json().keys() == {"user"}
-    assert client.get("/j/users/1").get_json()["r"] == 0
+def test_trap_400_blames_the_client_for_your_bug(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    assert article_client.post("/j/sync").status_code == 400
+    answer = client.post("/j/sync")
+    assert answer.status_code == client.get("/j/boom").status_code == 500
+    assert answer.json == {"r": 1000, "msg": "The phone doesn't answer."}
 
 
-def test_trap_exceptions_have_no_message(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
+def test_trap_error_message_does_not_exist(
+    client: FlaskClient, article_client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     bug = ZeroDivisionError("division by zero")
     with pytest.raises(AttributeError):
         article.error_handler(bug)  # what Flask 1.0 and earlier passed to a handler for 500
 
     # Since Flask 1.1 a handler for 500 gets an InternalServerError, which has a name.
-    assert client.get("/j/boom" + ARTICLE).json == {"message": "Internal Server Error"}
+    assert article_client.get("/j/boom").json == {"message": "Internal Server Error"}
 
     # A handler for the exception's own class still gets the bug itself.
     wrong = Flask("wrong")
@@ -66,3 +62,101 @@ def test_trap_exceptions_have_no_message(
     assert client.get("/j/boom").mimetype == "application/json"
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info and record.exc_info[0] is ZeroDivisionError
+
+
+class Obvious(Exception):
+    """Its text is right, as it passes that on to Exception, but then it can't be copied."""
+
+    def __init__(self, error: errors.Error, real_message: str | None = None) -> None:
+        self.code, self.status = error.code, error.status
+        self.message = real_message or error.message
+        super().__init__(self.message)
+
+
+def test_trap_an_exception_that_cannot_be_copied() -> None:
+    assert str(article.ApiException(article.not_found)) == "(1003, 'not_found', 404)"
+
+    assert str(Obvious(errors.not_found)) == "not_found"
+    with pytest.raises(AttributeError, match="'str' object has no attribute 'code'"):
+        copy.copy(Obvious(errors.not_found))
+
+    same = copy.copy(errors.ApiException(errors.not_found, "Gone since Monday."))
+    assert (str(same), same.code, same.status) == ("Gone since Monday.", 1003, 404)
+
+
+class Moved(NotFound):
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        return [("content-type", "text/plain"), ("content-length", "5"), ("X-Moved-To", "/new")]
+
+
+def test_trap_header_names_in_another_case(app: Flask, client: FlaskClient) -> None:
+    @app.get("/j/old")
+    def old() -> str:
+        raise Moved()
+
+    wrong = Response("{}", mimetype="application/json")
+    for name, value in Moved().get_headers():
+        if name != "Content-Type":
+            wrong.headers.add(name, value)
+    assert wrong.headers.getlist("Content-Type") == ["application/json", "text/plain"]
+
+    right = client.get("/j/old")
+    assert right.headers.getlist("Content-Type") == ["application/json"]
+    assert right.headers.getlist("Content-Length") == [str(len(right.data))]
+    assert right.headers["X-Moved-To"] == "/new"
+
+
+def test_trap_a_prefix_is_not_the_beginning_of_a_word(app: Flask, client: FlaskClient) -> None:
+    assert "/jobs".startswith("/j") and not "/j".startswith("/j/")  # so neither spelling does
+
+    for prefix in ("/j", "/j/"):
+        app.config["API_PREFIX"] = prefix
+        assert (
+            client.get("/j").json == client.get("/j/nope").json == {"r": 1003, "msg": "not_found"}
+        )
+        assert client.get("/jobs").mimetype == "text/html"
+
+
+class Plain(JSONProvider):
+    """Writes JSON with as few options as the base class asks for; counts what it wrote."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self.written: list[object] = []
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        if options:
+            raise TypeError(f"unexpected {sorted(options)}")
+        self.written.append(obj)
+        return repr(obj).replace("'", '"')
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_trap_a_json_provider_of_your_own(app: Flask, client: FlaskClient) -> None:
+    app.json = plain = Plain(app)
+    with app.app_context(), pytest.raises(TypeError, match="sort_keys"):
+        json.dumps({"r": 1003}, sort_keys=False)
+
+    assert client.get("/j/users/9").text == '{"r": 1003, "msg": "not_found"}'
+    assert client.get("/j/nope").text == '{"r": 1003, "msg": "not_found"}'
+    assert plain.written == [{"r": 1003, "msg": "not_found"}] * 2  # each body once
+
+
+def test_trap_a_handler_for_a_status_goes_first(app: Flask, client: FlaskClient) -> None:
+    def page(error: HTTPException) -> Any:
+        return "<h1>Sorry</h1>", 404
+
+    wrong = create_app({})
+    wrong.register_error_handler(404, page)
+    assert wrong.test_client().get("/j/nope").text == "<h1>Sorry</h1>"
+
+    @app.errorhandler(404)
+    def page_outside_the_api(error: HTTPException) -> Any:
+        if errors.is_api_request():
+            return errors.http_error(error)
+        return page(error)
+
+    assert client.get("/j/nope").json == {"r": 1003, "msg": "not_found"}
+    assert client.get("/nope").text == "<h1>Sorry</h1>"
