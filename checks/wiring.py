@@ -1,28 +1,39 @@
 """Copy a chapter's technique into another app, as its README says, and send requests to the result.
 
-The apps are in neighbours/. What is copied, imported and wired up stands in the README's section "Use
-it in your app": files it links to, one app, and blocks named after the neighbour that needs them.
+The apps are in neighbours/. What to copy, import and wire up stands in the README's section "Use it
+in your app": the files it links to, one app, and blocks named after the neighbour that needs them.
+What such a block defines replaces what the neighbour has by that name; the rest is added.
 """
 
 import ast
+import importlib
 import multiprocessing
+import os
 import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from markdown_it.token import Token
+from flask import json
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client
 
 from book import ROOT
-from pages import Block, blocks, section, section_at, tokens
+from pages import Block, blocks, section, tokens
 
 TITLE = "Use it in your app"
 TABLE = "If your app has ..."
-NEIGHBOURS = ROOT / "checks/neighbours"
-# Imported once, before the processes that serve an app are forked.
-LIBRARIES = """pytest wiring apiflask asgiref.sync flask_cors flask_login flask_restful flask_restx
-    flask_smorest flask_wtf sentry_sdk""".split()
+# Each process that serves an app is forked from one that has imported these.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(LIBRARIES)
+FORKS.set_forkserver_preload(
+    """pytest wiring apiflask asgiref.sync flask_cors flask_login flask_restful flask_restx
+    flask_smorest flask_wtf sentry_sdk sentry_sdk.integrations.flask""".split()
+)
 
 
 @dataclass
@@ -31,52 +42,78 @@ class Recipe:
 
     chapter: Path
     text: str
-    copied: list[str]
+    modules: list[str]  # the files to copy, without their .py
     app: Block
-    rows: dict[str, str]  # by the neighbour's name, what the table says of it
-    extras: dict[str, Block]  # by the neighbour's name, the code for it
+    rows: dict[str, str]  # by the neighbour's name: what the table says
+    extras: dict[str, Block]  # by the neighbour's name: the code for it
 
     def __str__(self) -> str:
         return self.chapter.name
 
 
+@dataclass(frozen=True)
+class Neighbour:
+    """An app: its name in the tables, its path in neighbours/, the module to import."""
+
+    name: str
+    path: str  # a file, or a folder
+    module: str
+    mount: str = ""  # the prefix that it's served below
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_package(self) -> bool:
+        return (ROOT / "checks/neighbours" / self.path / self.module).is_dir()
+
+
+# Reading the README
+
+
 def plain(name: str) -> str:
-    """Return the name of a neighbour as the fence of a block can have it, without backticks."""
+    """Return a neighbour's name without the backticks, which the fence of a block can't have."""
     return name.replace("`", "").strip()
 
 
-def told(page: Path) -> dict[str, str]:
-    """Return the rows of the table "If your app has ...": the first cell, and the others."""
+def table(page: Path) -> dict[str, str]:
+    """Return the table "If your app has ...": by the name in its first cell, the other cells.
+
+    A cell may have several names, with commas between them.
+    """
     found: dict[str, str] = {}
-    row: list[str] = []
+    cells: list[str] = []
     is_ours = False
-    previous: Token | None = None
+    opened = ""
     for token in tokens(page):
         if token.type == "tr_open":
-            row = []
-        elif token.type == "inline" and previous and previous.type in ("th_open", "td_open"):
-            row.append(token.content)
-        elif token.type == "tr_close" and previous and previous.type == "th_close":
-            is_ours = row[0] == TABLE
+            cells = []
+        elif token.type == "inline" and opened in ("th_open", "td_open"):
+            cells.append(token.content)
+            if opened == "th_open" and len(cells) == 1:
+                is_ours = token.content == TABLE
         elif token.type == "tr_close" and is_ours:
-            for name in row[0].split(", "):
-                found[plain(name)] = " ".join(row[1:])
-        previous = token
+            for name in cells[0].split(", "):
+                found[plain(name)] = " ".join(cells[1:])
+        opened = token.type
+    found.pop(TABLE, None)
     return found
 
 
 def recipe(chapter: Path) -> Recipe:
-    """Read the README of *chapter*; LookupError if its section has not exactly one app."""
+    """Read the README of *chapter*. LookupError: its section doesn't have exactly one app."""
     page = chapter / "README.md"
     text = "\n".join(line for _, line in section(page, TITLE))
-    copied = re.findall(r"\[`(\w+\.py)`\]\(\1\)", text)
-    code = [block for block in blocks(page) if section_at(page, block.line) == TITLE]
-    code = [block for block in code if block.language == "python"]
-    apps = [block for block in code if "\napp = Flask(__name__)\n" in block.text]
-    if len(apps) != 1:
-        raise LookupError(f"{page}: {TITLE!r} has {len(apps)} apps, not one")
-    extras = {block.file: block for block in code if block.file}
-    return Recipe(chapter, text, list(dict.fromkeys(copied)), apps[0], told(page), extras)
+    modules = list(dict.fromkeys(re.findall(r"\[`(\w+)\.py`\]\(\1\.py\)", text)))
+    code = [b for b in blocks(page) if (b.section, b.language) == (TITLE, "python")]
+    apps = [b for b in code if not b.file and "\napp = Flask(__name__)\n" in b.text]
+    if len(apps) != 1 or not modules:
+        raise LookupError(f"{page}: {TITLE!r} has {len(apps)} apps and links to {modules}")
+    extras = {name: b for b in code if b.file for name in b.file.split(", ")}
+    return Recipe(chapter, text, modules, apps[0], table(page), extras)
+
+
+# Changing code
 
 
 def statements(code: str) -> list[tuple[ast.stmt, str]]:
@@ -92,72 +129,86 @@ def statements(code: str) -> list[tuple[ast.stmt, str]]:
 
 
 def split(code: str) -> tuple[list[str], list[str]]:
-    """Return the imports of *code* and its other statements, without the one that makes the app."""
-    imports, others = [], []
+    """Return the imports of *code*, and its other statements."""
+    imports: list[str] = []
+    others: list[str] = []
     for node, text in statements(code):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            imports.append(text)
-        elif names(node) != ["app"]:
-            others.append(text)
+        is_import = isinstance(node, (ast.Import, ast.ImportFrom))
+        (imports if is_import else others).append(text)
     return imports, others
 
 
-def names(node: ast.stmt) -> list[str]:
-    """Return the names that a statement defines."""
+def subject(node: ast.stmt) -> str:
+    """Return what a statement is about, by which one replaces another; nothing if it's alone."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return [node.name]
+        for decorator in map(ast.unparse, node.decorator_list):
+            if "errorhandler(" in decorator:
+                return decorator
+        return node.name
     if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
+        return ast.unparse(node.targets[0])
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        arguments = node.value.args
+        first = arguments[0] if arguments and isinstance(arguments[0], ast.Constant) else None
+        return ast.unparse(node.value.func) + (ast.unparse(first) if first else "")
+    return ""
 
 
-def body_with_app(tree: ast.Module) -> list[ast.stmt]:
-    """Return the statements among which the app is made: the module's, or those of its factory."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "create_app":
-            return node.body
-    return tree.body
+def in_place_of(old: ast.stmt, new: ast.stmt, text: str) -> str:
+    """Return *text*, the code of *new*; where both are calls, with the arguments of *old*, too.
 
-
-def wired(source: str, imports: list[str], wiring: list[str], place: str) -> str:
-    """Return the app *source* with *imports* at its top and *wiring* at its *place*.
-
-    "first" is just after the app is made, "last" is the end of the module or of the factory.
+    So ``api = OurApi(app)`` makes ``api = OurApi(app, prefix="/v1")`` of ``api = Api(app, ...)``.
     """
-    lines = source.splitlines()
-    tree = ast.parse(source)
-    body = body_with_app(tree)
-    made = [node for node in body if names(node) == ["app"]]
-    if place == "first":
-        line = made[0].end_lineno or 0
-    elif isinstance(body[-1], ast.Return):
-        line = body[-1].lineno - 1
-    else:
-        line = len(lines)
-    indent = " " * body[0].col_offset
-
-    added = "\n\n\n".join(wiring).splitlines()
-    lines[line:line] = [(indent + text).rstrip() for text in ["", *added, ""]]
-    top = tree.body[0].end_lineno or 0  # below the docstring
-    lines[top:top] = imports
-    return "\n".join(lines) + "\n"
+    if isinstance(old, ast.Assign) and isinstance(new, ast.Assign):
+        was, now = old.value, new.value
+        if isinstance(was, ast.Call) and isinstance(now, ast.Call):
+            named = [keyword.arg for keyword in now.keywords]
+            now.keywords += [keyword for keyword in was.keywords if keyword.arg not in named]
+            now.args = was.args
+            return ast.unparse(new)
+    return text
 
 
-def replaced(source: str, extra: list[str]) -> tuple[str, list[str]]:
-    """Put what *extra* defines anew in the place of what *source* has by that name.
+def replace(source: str, extra: list[str]) -> tuple[str, list[str]]:
+    """Put each statement of *extra* in the place of the one of *source* that it's about.
 
-    What a definition needs goes with it. Return the source and the statements that have no place.
+    What comes before it in *extra* goes with it. Return the new source and what has no place.
     """
     waiting: list[str] = []
     for text in extra:
+        [new] = ast.parse(text).body
         waiting.append(text)
-        [node] = ast.parse(text).body
         for old, old_text in statements(source):
-            if names(node) and names(node) == names(old):
-                source = source.replace(old_text, "\n\n".join(waiting), 1)
+            if subject(new) and subject(new) == subject(old):
+                waiting[-1] = in_place_of(old, new, text)
+                source = source.replace(old_text, "\n\n\n".join(waiting), 1)
                 waiting = []
                 break
     return source, waiting
+
+
+def insert(source: str, imports: list[str], first: list[str], last: list[str]) -> str:
+    """Return *source* with *first* just after its app is made, and *last* at the end.
+
+    That is the end of the factory if it has one, before it returns the app.
+    """
+    tree = ast.parse(source)
+    body = tree.body
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "create_app":
+            body = node.body
+    lines = source.splitlines()
+    indent = " " * body[0].col_offset
+
+    def put(line: int, code: list[str]) -> None:
+        added = "\n\n\n".join(code).splitlines()
+        lines[line:line] = [(indent + text).rstrip() for text in ["", *added, ""]]
+
+    put(body[-1].lineno - 1 if isinstance(body[-1], ast.Return) else len(lines), last)
+    [made] = [node for node in body if subject(node) == "app"]
+    put(made.end_lineno or made.lineno, first)
+    lines[1:1] = imports  # below the docstring, which is one line in each of them
+    return "\n".join(lines) + "\n"
 
 
 def with_dots(code: str, modules: list[str]) -> str:
@@ -167,12 +218,12 @@ def with_dots(code: str, modules: list[str]) -> str:
     return re.sub(rf"(?m)^from ({one}) import", r"from .\1 import", code)
 
 
-def without_a_word(code: str, text: str) -> list[str]:
+def untold(code: str, text: str) -> list[str]:
     """Return the modules that *code* imports with a dot, as far as *text* doesn't say so."""
-    text = " ".join(text.split())
+    text = " ".join(text.split())  # the page breaks its lines wherever they are full
     together = ", ".join(re.findall(r"from \. import ([\w, ]+)", text)).split(", ")
     found = [
-        name for name in re.findall(r"(?m)^from \. import (\w+)", code) if name not in together
+        name for name in re.findall(r"(?m)^from \. import (\w+)$", code) if name not in together
     ]
     for name in re.findall(r"(?m)^from \.(\w+) import", code):
         if f"from .{name} import" not in text:
@@ -180,75 +231,186 @@ def without_a_word(code: str, text: str) -> list[str]:
     return found
 
 
-def renamed(code: str, module: str, new: str) -> str:
-    """Import the copy of *module* by its *new* name."""
-    code = re.sub(rf"(?m)^import {module}$", f"import {new} as {module}", code)
-    return re.sub(rf"(?m)^from {module} import", f"from {new} import", code)
-
-
-def new_name(recipe: Recipe, module: str) -> str | None:
-    """Return what the table says to call the copy of *module* where that name is taken."""
-    row = recipe.rows.get("its own errors or exceptions", "")
-    offered = re.findall(rf"`(\w*{module}\w*)\.py`", row)
-    others = [name for name in offered if name != module]
-    return others[0] if others else None
-
-
-@dataclass
-class Neighbour:
-    """An app of neighbours/: its name in the tables, its folder or file, the module that it is."""
-
-    name: str
-    module: str
-    folder: str = ""  # within neighbours/, if it's more than one file
-    files: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return plain(self.name)
-
-
-def adapt(code: str, recipe: Recipe, neighbour: Neighbour, taken: list[str]) -> str:
-    """Import the copied modules in *code* by the names that they have in *neighbour*."""
-    modules = [name.removesuffix(".py") for name in recipe.copied]
-    for module in taken:
-        new = new_name(recipe, module)
-        if new:
-            code = renamed(code, module, new)
-    if neighbour.folder == "package":
-        code = with_dots(code, modules)
-        silent = without_a_word(code, recipe.text)
-        assert not silent, f"{recipe.app}: does not say that {silent} get a dot in a package"
+def renamed(code: str, names: dict[str, str]) -> str:
+    """Import the copies of modules by their new *names*."""
+    for module, name in names.items():
+        code = re.sub(rf"(?m)^import {module}$", f"import {name} as {module}", code)
+        code = re.sub(rf"(?m)^from {module} import", f"from {name} import", code)
     return code
 
 
-def build(
-    folder: Path, neighbour: Neighbour, recipe: Recipe, place: str = "last", more: str = ""
-) -> None:
-    """Make *neighbour* with the technique in *folder*; *more* is what its author then writes."""
-    copy(folder, neighbour)
-    main = folder / f"{neighbour.module}.py"
-    if neighbour.folder == "package":
-        main = folder / neighbour.module / "__init__.py"
-    home = main.parent
-    there = {path.name.removesuffix(".py") for path in home.iterdir()}
-    taken = [name for name in map(lambda n: n.removesuffix(".py"), recipe.copied) if name in there]
+# Building and serving
 
-    for name in recipe.copied:
-        module = name.removesuffix(".py")
-        target = new_name(recipe, module) if module in taken else None
-        code = (recipe.chapter / name).read_text(encoding="utf-8")
-        code = adapt(code, recipe, neighbour, taken)
-        (home / f"{target or module}.py").write_text(code, encoding="utf-8")
 
-    source = main.read_text(encoding="utf-8")
-    imports, wiring = split(adapt(recipe.app.text, recipe, neighbour, taken))
-    extra = recipe.extras.get(str(neighbour))
-    if extra:
-        more_imports, statements = split_extra(adapt(extra.text, recipe, neighbour, taken))
-        source, waiting = replaced(source, statements)
-        imports += more_imports
-        wiring += waiting
-    if more:
-        more_imports, statements = split_extra(adapt(more, recipe, neighbour, taken))
-        imports += more_imports
-    ...
+class Copy:
+    """*neighbour* with a technique in it, in *folder*."""
+
+    def __init__(self, folder: Path, neighbour: Neighbour, recipe: Recipe | None = None) -> None:
+        self.folder = folder
+        self.neighbour = neighbour
+        self.recipe = recipe
+        path = ROOT / "checks/neighbours" / neighbour.path
+        if path.is_dir():
+            shutil.copytree(path, folder, dirs_exist_ok=True)
+        else:
+            shutil.copy(path, folder)
+        inner = neighbour.module if neighbour.is_package else f"{neighbour.module}.py"
+        self.main = folder / inner / "__init__.py" if neighbour.is_package else folder / inner
+
+    def adapt(self, code: str, is_theirs: bool = False) -> str:
+        """Import the copied modules in *code* by the names that they have here.
+
+        AssertionError: the README doesn't say so, and the code isn't *theirs*, the neighbour's.
+        """
+        assert self.recipe
+        code = renamed(code, self.new_names())
+        if self.neighbour.is_package:
+            code = with_dots(code, self.recipe.modules)
+            silent = [] if is_theirs else untold(code, self.recipe.text)
+            where = f"{self.recipe.app}: {TITLE!r}"
+            assert not silent, f"{where} doesn't say that {silent} get a dot in a package"
+        return code
+
+    def new_names(self) -> dict[str, str]:
+        """Return what the table calls the copy of each module whose name is taken."""
+        assert self.recipe
+        found = {}
+        row = self.recipe.rows.get(str(self.neighbour), "")
+        for module in self.recipe.modules:
+            offered = re.findall(rf"`(\w+_{module}|{module}_\w+)(?:\.py)?`", row)
+            if offered and (self.main.parent / module).is_dir():
+                found[module] = offered[0]
+        return found
+
+    def wire(self, place: str, more: str = "") -> None:
+        """Copy the technique; *place* is "first" or "last", *more* is what its user writes then."""
+        assert self.recipe
+        names = self.new_names()
+        for module in self.recipe.modules:
+            code = (self.recipe.chapter / f"{module}.py").read_text(encoding="utf-8")
+            name = names.get(module, module)
+            (self.main.parent / f"{name}.py").write_text(self.adapt(code), encoding="utf-8")
+
+        imports, wiring = split(self.adapt(self.recipe.app.text))
+        wiring = [text for text in wiring if not text.endswith("app = Flask(__name__)")]
+        source = self.main.read_text(encoding="utf-8")
+        rest: list[str] = []
+        if str(self.neighbour) in self.recipe.extras:
+            extra = self.recipe.extras[str(self.neighbour)].text
+            extra_imports, extra_code = split(self.adapt(extra))
+            imports += extra_imports
+            source, extra_code = replace(source, extra_code)
+            code, rest = replace("\n\n".join(wiring), extra_code)
+            wiring = [code]
+            wiring = [text for text in rest if text.startswith("app.config")] + wiring
+            rest = [text for text in rest if not text.startswith("app.config")]
+        more_imports, more_code = split(self.adapt(more, is_theirs=True))
+        rest += more_code
+
+        first = wiring if place == "first" else []
+        last = rest if place == "first" else wiring + rest
+        source = insert(source, imports + more_imports, first, last)
+        self.main.write_text(source, encoding="utf-8")
+
+    @contextmanager
+    def served(self) -> Iterator["Served"]:
+        """Serve the app in a process of its own until the end of the block."""
+        ours, theirs = FORKS.Pipe()
+        arguments = (str(self.folder), self.neighbour.module, theirs)
+        process = FORKS.Process(target=serve, args=arguments)
+        process.start()
+        theirs.close()
+        try:
+            yield Served(ours, self.folder, self.neighbour)
+        finally:
+            ours.close()  # the process ends when it finds nobody at the other end
+            process.join(timeout=30)
+
+
+@dataclass
+class Answer:
+    """A response: its status, headers and body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __str__(self) -> str:
+        return f"{self.status}\n{self.headers}{self.body.decode(errors='replace')}"
+
+
+class Served:
+    """A client of an app in another process, with cookies."""
+
+    def __init__(self, connection: Connection, folder: Path, neighbour: Neighbour) -> None:
+        self.connection = connection
+        self.folder = folder
+        self.name = neighbour.name
+        self.mount = neighbour.mount
+
+    def open(self, method: str, path: str, **arguments: Any) -> Answer:
+        """Send a request; arguments as of Werkzeug's client. AssertionError if the app raises."""
+        answer = self.ask("open", {"method": method, "path": path, **arguments})
+        return Answer(answer[0], Headers(answer[1]), answer[2])
+
+    def get(self, path: str, **arguments: Any) -> Answer:
+        return self.open("GET", path, **arguments)
+
+    def post(self, path: str, **arguments: Any) -> Answer:
+        return self.open("POST", path, **arguments)
+
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression in the neighbour's module; ``app`` is the app."""
+        return self.ask("value", {"expression": expression})
+
+    def ask(self, action: str, arguments: dict[str, Any]) -> Any:
+        try:
+            self.connection.send((action, arguments))
+            problem, answer = self.connection.recv()
+        except (EOFError, ConnectionError):
+            problem = "the app doesn't start"
+        if problem:
+            raise AssertionError(f"{problem}\n{self.log()}")
+        return answer
+
+    def log(self) -> str:
+        """Return what the app has written to its log so far."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8")
+
+
+def serve(folder: str, module: str, connection: Connection) -> None:
+    """Import an app and answer what comes through *connection*; runs in a process of its own."""
+    log = os.open(f"{folder}/log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, sys.stderr.fileno())
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    neighbour = importlib.import_module(module)
+    app = neighbour.create_app() if hasattr(neighbour, "create_app") else neighbour.app
+    scope = {"app": app, **vars(neighbour)}
+    client = Client(getattr(neighbour, "application", app))
+
+    while True:
+        try:
+            action, arguments = connection.recv()
+        except EOFError:
+            return
+        problem, answer = "", None
+        try:
+            if action == "value":
+                answer = eval(arguments["expression"], scope)
+            else:
+                response = client.open(**arguments)
+                headers = list(response.headers)
+                answer = (response.status_code, headers, response.get_data())
+                response.close()
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        connection.send((problem, answer))

@@ -1,0 +1,32 @@
+"""A shop that DispatcherMiddleware puts below /shop, beside a site of its own."""
+
+# mypy: ignore-errors
+
+from flask import Flask, redirect, url_for
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+app = Flask(__name__)
+site = Flask("site")
+
+
+@app.get("/")
+def index():
+    return f"<a href={url_for('book', number=1)}>The first book</a>"
+
+
+@app.get("/api/books/<int:number>")
+def book(number):
+    return {"number": number, "url": url_for("book", number=number)}
+
+
+@app.get("/first")
+def first():
+    return redirect(url_for("book", number=1))
+
+
+@site.get("/")
+def home():
+    return "<h1>The site</h1>"
+
+
+application = DispatcherMiddleware(site, {"/shop": app})

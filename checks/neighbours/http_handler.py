@@ -1,0 +1,28 @@
+"""An app that answers every HTTP error as the documentation of Flask shows it."""
+
+# mypy: ignore-errors
+
+from flask import Flask, abort, json
+from werkzeug.exceptions import HTTPException
+
+app = Flask(__name__)
+
+
+@app.errorhandler(HTTPException)
+def handle_exception(e):
+    response = e.get_response()
+    response.data = json.dumps({"code": e.code, "name": e.name, "description": e.description})
+    response.content_type = "application/json"
+    return response
+
+
+@app.get("/api/orders/<int:number>")
+def get_order(number):
+    if number > 100:
+        abort(404, "There is no such order")
+    return {"number": number}
+
+
+@app.get("/")
+def index():
+    return "<h1>Orders</h1>"

@@ -1,0 +1,45 @@
+"""Flask-Login with a login page, a member's page, and an API that a hook closes to strangers."""
+
+# mypy: ignore-errors
+
+from flask import Flask, abort, redirect, request, url_for
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
+
+app = Flask(__name__)
+app.secret_key = "for the session"
+login_manager = LoginManager(app)
+login_manager.login_view = "login"
+
+
+class User(UserMixin):
+    id = "ada"
+
+
+@login_manager.user_loader
+def load_user(user_id):
+    return User()
+
+
+@app.before_request
+def close_api():
+    if request.path.startswith("/api/") and not current_user.is_authenticated:
+        abort(401, "Log in first")
+
+
+@app.route("/login", methods=["GET", "POST"])
+def login():
+    if request.method == "POST" and request.form["password"] == "lovelace":
+        login_user(User())
+        return redirect(url_for("account"))
+    return "<form method=post><input name=password></form>"
+
+
+@app.get("/account")
+@login_required
+def account():
+    return f"<h1>{current_user.id}</h1>"
+
+
+@app.get("/api/me")
+def me():
+    return {"id": current_user.id}

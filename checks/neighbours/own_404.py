@@ -1,0 +1,24 @@
+"""A site with a page of its own for what isn't there, and an API."""
+
+# mypy: ignore-errors
+
+from flask import Flask, abort
+
+app = Flask(__name__)
+
+
+@app.errorhandler(404)
+def page_not_found(error):
+    return "<h1>We have looked everywhere</h1>", 404
+
+
+@app.get("/api/orders/<int:number>")
+def get_order(number):
+    if number > 100:
+        abort(404)
+    return {"number": number}
+
+
+@app.get("/")
+def index():
+    return "<h1>Orders</h1>"

@@ -1,0 +1,3 @@
+"""What the warehouse calls things."""
+
+SOLD_OUT = "E42"

@@ -1,0 +1,5 @@
+"""What can go wrong in the shop."""
+
+
+class PaymentDeclined(Exception):
+    pass

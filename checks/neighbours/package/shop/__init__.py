@@ -1,0 +1,23 @@
+"""A package with a factory, as in Flask's tutorial: settings, a database, a blueprint."""
+
+# mypy: ignore-errors
+
+from flask import Flask
+
+
+def create_app(test_config=None):
+    app = Flask(__name__, instance_relative_config=True)
+    app.config.from_mapping(SECRET_KEY="dev", DATABASE=":memory:")
+    if test_config is not None:
+        app.config.update(test_config)
+
+    from . import db, orders
+
+    db.init_app(app)
+    app.register_blueprint(orders.bp)
+
+    @app.get("/")
+    def index():
+        return "<h1>The shop</h1>"
+
+    return app

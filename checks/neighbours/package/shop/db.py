@@ -1,0 +1,25 @@
+"""The database of a request, which is closed at its end."""
+
+# mypy: ignore-errors
+
+import sqlite3
+
+from flask import current_app, g
+
+
+def get_db():
+    if "db" not in g:
+        g.db = sqlite3.connect(current_app.config["DATABASE"])
+        g.db.execute("CREATE TABLE orders (number)")
+        g.db.execute("INSERT INTO orders VALUES (7)")
+    return g.db
+
+
+def close_db(error=None):
+    db = g.pop("db", None)
+    if db is not None:
+        db.close()
+
+
+def init_app(app):
+    app.teardown_appcontext(close_db)

@@ -1,0 +1,39 @@
+"""An app below /shop by a middleware of its own, as many blogs have it."""
+
+# mypy: ignore-errors
+
+from flask import Flask, redirect, url_for
+
+app = Flask(__name__)
+
+
+class PrefixMiddleware:
+    def __init__(self, wsgi_app, prefix):
+        self.wsgi_app = wsgi_app
+        self.prefix = prefix
+
+    def __call__(self, environ, start_response):
+        if not environ["PATH_INFO"].startswith(self.prefix):
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"This address doesn't belong to the app."]
+        environ["PATH_INFO"] = environ["PATH_INFO"][len(self.prefix) :]
+        environ["SCRIPT_NAME"] = self.prefix
+        return self.wsgi_app(environ, start_response)
+
+
+app.wsgi_app = PrefixMiddleware(app.wsgi_app, prefix="/shop")
+
+
+@app.get("/")
+def index():
+    return f"<a href={url_for('book', number=1)}>The first book</a>"
+
+
+@app.get("/api/books/<int:number>")
+def book(number):
+    return {"number": number, "url": url_for("book", number=number)}
+
+
+@app.get("/first")
+def first():
+    return redirect(url_for("book", number=1))
