@@ -1,0 +1,144 @@
+"""Check what a reader did for an exercise: their edit, what it changes, which tests fail."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import comparing
+import curl
+from contents import Chapter
+from rendering import questions, short
+from running import NotRunning, Runner
+
+import pages
+from pages import Card, Exercise, Side
+
+TESTS = 300  # seconds that a chapter's tests may take
+CODE_TEST = "tests/exercise.py"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A transcript, what the reader predicted, and whether ours still answers as it says."""
+
+    name: str
+    heading: str
+    predicted: bool
+    changed: bool
+    now: str  # what ours prints now, if that has changed
+
+    @property
+    def right(self) -> bool:
+        return self.predicted == self.changed
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came out. *problem* says why nothing was checked; then the rest is empty."""
+
+    diff: str = ""
+    problem: str = ""
+    changes: list[Change] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)  # tests of the chapter, without parameters
+    passed: bool | None = None  # the test of an exercise that asks for code
+    said: str = ""  # what that test says, or what keeps pytest from running
+    restore: str = ""  # the command that brings the files back
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Return what git prints, or nothing where there is no git, or no repository."""
+    if not shutil.which("git"):
+        return ""
+    command = ["git", "-c", "core.quotepath=off", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True)  # noqa: S603
+    return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else ""
+
+
+def pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FLASK_")}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(  # noqa: S603
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=TESTS
+    )
+
+
+def failing_tests(folder: Path) -> tuple[list[str], str]:
+    """Return the names of the test functions that fail, or else what keeps pytest from running."""
+    done = pytest(folder, "--tb=no", "-rfE")
+    names = re.findall(r"^(?:FAILED|ERROR) .*?::(test_\w+)", done.stdout, re.MULTILINE)
+    said = "" if done.returncode in (0, 1) else done.stdout[-2000:] + done.stderr[-2000:]
+    return list(dict.fromkeys(names)), said
+
+
+def syntax_error(folder: Path) -> str:
+    """Return file, line and text of the first syntax error in a chapter's modules."""
+    for path in sorted(folder.glob("*.py")):
+        try:
+            compile(path.read_text(encoding="utf-8"), path.name, "exec")
+        except SyntaxError as error:
+            return (
+                f"{path.name}, line {error.lineno}: {error.msg}\n    {(error.text or '').strip()}"
+            )
+    return ""
+
+
+def printed(side: Side, chapter: Chapter, runner: Runner) -> list[str]:
+    """Send the requests of a transcript, and return what each command prints, as in the book."""
+    found = []
+    for one in side.exchanges:
+        request = curl.parse(chapter.ports.live(one.command))
+        answer = runner.version(chapter.number, side.version).send(request)
+        text = curl.output(request, answer.head, answer.status, answer.body)
+        found.append(chapter.ports.book(text))
+    return found
+
+
+def change(card: Card, side: Side, predicted: bool, chapter: Chapter, runner: Runner) -> Change:
+    texts = printed(side, chapter, runner)
+    pairs = zip(side.exchanges, texts, strict=True)
+    changed = not all(comparing.agrees(one.printed, text) for one, text in pairs)
+    return Change(
+        short(side), card.heading, predicted, changed, "\n".join(texts) if changed else ""
+    )
+
+
+def check(chapter: Chapter, exercise: Exercise, predicted: set[int], runner: Runner) -> Checked:
+    """Return what the reader's edit does. *predicted* are the numbers of the ticked cards."""
+    diff = git(chapter.folder, "diff", "HEAD", "--", "*.py")
+    names = git(chapter.folder, "diff", "HEAD", "--name-only", "--relative", "--", "*.py").split(
+        "\n"
+    )
+    files = " ".join(f"{chapter.folder.name}/{name}" for name in names if name)
+    restore = f"git restore {files}" if files else ""
+    if problem := syntax_error(chapter.folder):
+        return Checked(diff, f"Python can't read it. {problem}", restore=restore)
+    if not exercise.out:
+        return check_code(chapter, diff, restore)
+
+    path = chapter.folder / exercise.out.file
+    source = path.read_text(encoding="utf-8").splitlines()
+    if pages.find(exercise.out.text, source) and not diff:
+        return Checked(problem=f"{path.name} is as it was. Edit it, save it, then check again.")
+    try:
+        changes = [
+            change(card, side, card.number in predicted, chapter, runner)
+            for card, side in questions(chapter.readme)
+        ]
+    except NotRunning as error:
+        return Checked(diff, f"Ours doesn't run any more. {error}", restore=restore)
+    failing, said = failing_tests(chapter.folder)
+    return Checked(diff, "", changes, failing, None, said, restore)
+
+
+def check_code(chapter: Chapter, diff: str, restore: str) -> Checked:
+    """Run the test of an exercise that asks for code, then the chapter's own tests."""
+    done = pytest(chapter.folder, "--tb=short", "--no-header", CODE_TEST)
+    passed = done.returncode == 0
+    said = "" if passed else done.stdout[-4000:]
+    failing, problem = failing_tests(chapter.folder)
+    return Checked(diff, "", [], failing, passed, said or problem, restore)

@@ -1,0 +1,344 @@
+"""What a page of the book says: its headings, blocks, transcripts with their verdicts, exercises.
+
+Nothing is run or rendered here. A page is read anew whenever it's asked about, and parsed again
+only if its text has changed. The notation is Markdown as Git hosts show it. What has a meaning:
+
+- a fenced block: its first word is the language, what follows names a file (``python errors.py``)
+- a console block: lines that begin with ``$ `` are commands, the lines below each what it printed
+- a paragraph ``✗ **Article:** text`` or ``✓ **Ours:** text`` right above such a block: its verdict
+- two console blocks with verdicts in a row, on two ports: one card; any other one of curl: a card
+- an ``###`` heading in the section "Exercises": an exercise (see `Exercise`)
+"""
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+VERDICT = re.compile(r"([✗✓]) \*\*(.+?):\*\*\s+(.+)", re.DOTALL)
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)
+# The port of a request, not of the origin that it comes from: 81NN is ours, 82NN the article's.
+URL_PORT = re.compile(r"(?<!Origin: )http://(?:127\.0\.0\.1|localhost):(8[12](?!00)\d\d)\b")
+ANSWER = "<details><summary>Answer</summary>"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading: its line (from 1), its level (1 for the title), its text as it's written."""
+
+    line: int
+    level: int
+    title: str
+    anchor: str  # what links call it, as on a Git host
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its page, line (from 1) and section, language, the file it names, its text.
+
+    *heading* is the heading of any level that it stands under, *section* the one of level 2.
+    """
+
+    page: Path
+    line: int
+    section: str
+    language: str
+    file: str
+    text: str
+    heading: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.page.parent.name}/{self.page.name}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a page says about the transcript below: right or not, of which version, and why."""
+
+    good: bool
+    label: str
+    text: str  # Markdown
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A command of a transcript, with its continuation lines, and what it printed."""
+
+    command: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """A transcript of one version: a console block, its port in the book, its verdict if any."""
+
+    block: Block
+    port: int  # 81NN: ours; 82NN: the article's
+    exchanges: list[Exchange]
+    verdict: Verdict | None
+
+    @property
+    def version(self) -> str:
+        return "ours" if self.port < 8200 else "article"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One transcript, or a pair: the article's and ours. *number* counts a page's cards from 1."""
+
+    number: int
+    line: int
+    section: str
+    heading: str
+    sides: list[Side]
+
+    def side(self, version: str) -> Side | None:
+        return next((side for side in self.sides if side.version == version), None)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task: to take lines out (*out*, perhaps with others *instead*), or to write code.
+
+    An exercise that asks for code has no *out*; its answer has one or more pairs of blocks, the
+    lines that go and what stands there instead.
+    """
+
+    heading: Heading
+    out: Block | None
+    instead: Block | None
+    answer: str  # Markdown, on one line
+    solution: list[tuple[Block, Block | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a page, in order: a node of its Markdown, and what it means, if it means anything.
+
+    A card's piece stands where its last block does.
+    """
+
+    node: SyntaxTreeNode
+    meaning: Heading | Block | Card | None
+
+
+@lru_cache(maxsize=100)
+def parse(text: str) -> SyntaxTreeNode:
+    return SyntaxTreeNode(MARKDOWN.parse(text))
+
+
+def tree(page: Path) -> SyntaxTreeNode:
+    return parse(page.read_text(encoding="utf-8"))
+
+
+def first_line(node: SyntaxTreeNode) -> int:
+    assert node.map  # noqa: S101 (every block has one)
+    return node.map[0] + 1
+
+
+def anchor_of(title: str, taken: list[str]) -> str:
+    """Return what Git hosts call a heading in links; the second of a name gets ``-1``."""
+    plain = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    count = sum(re.fullmatch(rf"{re.escape(plain)}(-\d+)?", other) is not None for other in taken)
+    return f"{plain}-{count}" if count else plain
+
+
+def headings(page: Path) -> list[Heading]:
+    """Return the headings of *page*, in order."""
+    found: list[Heading] = []
+    for node in tree(page).children:
+        if node.type == "heading":
+            title = node.children[0].content
+            anchor = anchor_of(title, [heading.anchor for heading in found])
+            found.append(Heading(first_line(node), int(node.tag[1]), title, anchor))
+    return found
+
+
+def title(page: Path) -> str:
+    return next((heading.title for heading in headings(page)), page.name)
+
+
+def heading_at(page: Path, line: int, level: int = 0) -> str:
+    """Return the title of the heading that *line* stands under, or nothing above the first one.
+
+    With a *level*, only headings of this level count.
+    """
+    above = [
+        heading.title
+        for heading in headings(page)
+        if heading.line <= line and level in (0, heading.level)
+    ]
+    return above[-1] if above else ""
+
+
+def section_at(page: Path, line: int) -> str:
+    return heading_at(page, line, 2)
+
+
+def below(page: Path, heading: Heading) -> range:
+    """Return the lines under *heading*, up to the next one of its level or above."""
+    end = len(page.read_text(encoding="utf-8").splitlines()) + 1
+    ends = [
+        other.line
+        for other in headings(page)
+        if other.line > heading.line and other.level <= heading.level
+    ]
+    return range(heading.line + 1, min([*ends, end]))
+
+
+def block_of(page: Path, node: SyntaxTreeNode) -> Block:
+    language, _, file = node.info.partition(" ")
+    line = first_line(node)
+    section, heading = section_at(page, line), heading_at(page, line)
+    return Block(page, line, section, language, file.strip(), node.content, heading)
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of *page*, in order, those in lists as well."""
+    return [block_of(page, node) for node in tree(page).walk() if node.type == "fence"]
+
+
+def rows(page: Path) -> list[tuple[int, list[str]]]:
+    """Return line (from 1) and cells of each row of the tables of *page*, headings aside."""
+    found = []
+    for row in tree(page).walk():
+        cells = [cell.children[0].content for cell in row.children if cell.type == "td"]
+        if row.type == "tr" and cells:
+            found.append((first_line(row), cells))
+    return found
+
+
+def exchanges(text: str) -> list[Exchange]:
+    """Return the commands of a transcript, each with what it printed."""
+    commands = list(COMMAND.finditer(text))
+    ends = [*(match.start() for match in commands[1:]), len(text)]
+    return [
+        Exchange(match[1], text[match.end() : end])
+        for match, end in zip(commands, ends, strict=True)
+    ]
+
+
+def joined(command: str) -> str:
+    """Return *command* on one line, without the backslashes that continue lines."""
+    return re.sub(r"\s*\\\n\s*", " ", command)
+
+
+def verdict_of(node: SyntaxTreeNode) -> Verdict | None:
+    match = node.type == "paragraph" and VERDICT.fullmatch(node.children[0].content)
+    return Verdict(match[1] == "✓", match[2], match[3]) if match else None
+
+
+def side_of(block: Block, verdict: Verdict | None) -> Side | None:
+    """Return the transcript in *block*, or None if it isn't one of requests to one version."""
+    if block.language != "console":
+        return None
+    found = exchanges(block.text)
+    ports = {match[1] for one in found for match in URL_PORT.finditer(one.command)}
+    requests = all("curl " in one.command for one in found)
+    return Side(block, int(ports.pop()), found, verdict) if requests and len(ports) == 1 else None
+
+
+def pieces(page: Path) -> list[Piece]:
+    """Return what *page* consists of, in order; verdicts are in their cards."""
+    found: list[Piece] = []
+    by_line = {heading.line: heading for heading in headings(page)}
+    verdict: Verdict | None = None
+    for node in tree(page).children:
+        if node.type == "heading":
+            found.append(Piece(node, by_line[first_line(node)]))
+        elif node.type == "fence":
+            block = block_of(page, node)
+            side = side_of(block, verdict)
+            if side:
+                found.append(Piece(node, card_of(side, found)))
+            else:
+                found.append(Piece(node, block))
+        else:
+            found.append(Piece(node, None))
+        verdict = verdict_of(node)
+    return found
+
+
+def card_of(side: Side, before: list[Piece]) -> Card:
+    """Return the card of *side*; what belongs to it is taken off the end of *before*."""
+    sides = [side]
+    if side.verdict:
+        before.pop()  # the paragraph
+        other = before[-1].meaning if before else None
+        is_half = isinstance(other, Card) and len(other.sides) == 1 and other.sides[0].verdict
+        if isinstance(other, Card) and is_half and other.sides[0].port != side.port:
+            before.pop()
+            sides.insert(0, other.sides[0])
+    number = 1 + sum(isinstance(piece.meaning, Card) for piece in before)
+    first = sides[0].block
+    return Card(number, first.line, first.section, first.heading, sides)
+
+
+def cards(page: Path) -> list[Card]:
+    """Return the transcripts of requests on *page*, in order, each pair as one."""
+    return [piece.meaning for piece in pieces(page) if isinstance(piece.meaning, Card)]
+
+
+def exercises(page: Path) -> list[Exercise]:
+    """Return the tasks in the section "Exercises" of *page*, in order.
+
+    ValueError: one has no answer, or blocks in an order that means nothing.
+    """
+    lines = page.read_text(encoding="utf-8").splitlines()
+    found = []
+    for heading in headings(page):
+        if heading.level != 3 or section_at(page, heading.line) != "Exercises":
+            continue
+        here = below(page, heading)
+        text = "\n".join(lines[here.start - 1 : here.stop - 1])
+        if ANSWER not in text:
+            raise ValueError(f"{page}:{heading.line}: an exercise without an answer")
+        answer = text.partition(ANSWER)[2].partition("</details>")[0]
+        start = here.start + text.partition(ANSWER)[0].count("\n")
+        own = [block for block in blocks(page) if block.line in here]
+        task = [block for block in own if block.line < start and block.language == "python"]
+        rest = [block for block in own if block.line > start and block.language == "python"]
+        if len(task) > 2 or [bool(block.file) for block in task] not in ([], [True], [True, False]):
+            raise ValueError(f"{page}:{heading.line}: one block with a file, one without, no more")
+        out = task[0] if task else None
+        instead = task[1] if len(task) == 2 else None
+        found.append(Exercise(heading, out, instead, " ".join(answer.split()), in_pairs(rest)))
+    return found
+
+
+def in_pairs(found: list[Block]) -> list[tuple[Block, Block | None]]:
+    """Return each block that names a file with the one right behind it that names none."""
+    return [
+        (block, None if after is None or after.file else after)
+        for block, after in pairwise([*found, None])
+        if block and block.file
+    ]
+
+
+def find(part: str, source: list[str], start: int = 0) -> int | None:
+    """Return the index behind *part* in the lines of *source*, searched from the index *start* on.
+
+    Indentation may differ. None: it isn't there.
+    """
+    wanted = textwrap.dedent(part).strip("\n")
+    length = wanted.count("\n") + 1
+    for index in range(start, len(source) - length + 1):
+        if textwrap.dedent("\n".join(source[index : index + length])) == wanted:
+            return index + length
+    return None
+
+
+def line_of(block: Block) -> int | None:
+    """Return the line (from 1) of the block's file where it begins; None: it's no excerpt."""
+    path = block.page.parent / block.file
+    if not block.file or not path.is_file():
+        return None
+    source = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    end = find(block.text, source)
+    return end - len(block.text.strip("\n").splitlines()) + 1 if end else None
