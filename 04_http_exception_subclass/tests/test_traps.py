@@ -1,27 +1,20 @@
 """What goes wrong in the article's version of this chapter, and that it doesn't in ours."""
 
-import json
 import pickle
 from typing import Any
 
 import pytest
-from flask import Flask, Response
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.test import TestResponse
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client, TestResponse
 
 import article
-import errors
+import exceptions
 from exceptions import ApiException, ParameterException, Success
 
-ARTICLE = "?version=article"
 REGISTER = "/v1/client/register"
-
-
-@pytest.fixture
-def app(app: Flask) -> Flask:
-    app.config["PROPAGATE_EXCEPTIONS"] = False  # a bug is a 500, as in production
-    return app
 
 
 def raised(error: HTTPException, path: str = "/here") -> TestResponse:
@@ -36,17 +29,53 @@ def raised(error: HTTPException, path: str = "/here") -> TestResponse:
 
 
 def test_trap_get_body_takes_a_second_argument(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, article_client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wrong = client.post(REGISTER + ARTICLE, json={"type": "fax"})
+    wrong = article_client.post(REGISTER, json={"type": "fax"})
     assert (wrong.status_code, wrong.mimetype) == (500, "text/html")
     assert "takes from 1 to 2 positional arguments but 3 were given" in caplog.text
     right = client.post(REGISTER, json={"type": "fax"})
     assert (right.status_code, right.get_json()["error_code"]) == (400, 1006)
 
 
-def test_trap_headers_get_lost(client: FlaskClient) -> None:
-    wrong, right = client.post("/v1/client/sms" + ARTICLE), client.post("/v1/client/sms")
+def test_trap_a_message_may_be_anything(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        int("twelve")
+    except ValueError as error:
+        caught = error
+    wrong = raised(article.ApiException(code=400, msg=caught))
+    assert (wrong.status_code, wrong.mimetype) == (500, "text/html")
+    assert "Object of type ValueError is not JSON serializable" in caplog.text
+    right = raised(ParameterException(caught))
+    assert right.status_code == 400
+    assert right.get_json()["msg"] == "invalid literal for int() with base 10: 'twelve'"
+
+
+def test_trap_a_question_mark_may_be_part_of_the_path(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    path = "/j/users/9%3F?token=secret"
+    assert article_client.get(path).get_json()["request"] == "GET /j/users/9"
+    assert client.get(path).get_json()["request"] == "GET /j/users/9?"
+
+
+def test_trap_the_path_begins_after_the_prefix(app: Flask) -> None:
+    def below_api(app: Flask) -> Client:
+        return Client(DispatcherMiddleware(Flask("root"), {"/api": app}))
+
+    wrong = below_api(article.create_app()).get("/api/j/users/9")
+    assert wrong.get_json()["request"] == "GET /j/users/9"
+    assert below_api(app).get("/api/j/users/9").get_json()["request"] == "GET /api/j/users/9"
+
+
+def test_trap_no_request_no_body() -> None:
+    with pytest.raises(RuntimeError, match="request context"):
+        article.ApiException().get_response()
+    assert Success().get_response().get_json()["request"] is None
+
+
+def test_trap_headers_get_lost(client: FlaskClient, article_client: FlaskClient) -> None:
+    wrong, right = article_client.post("/v1/client/sms"), client.post("/v1/client/sms")
     assert wrong.status_code == right.status_code == 429
     assert "Retry-After" not in wrong.headers
     assert right.headers["Retry-After"] == "30"
@@ -63,33 +92,58 @@ def test_trap_headers_get_lost(client: FlaskClient) -> None:
     assert raised(right_405).headers["Allow"] == "GET"
 
 
-def test_trap_0_and_an_empty_message_are_values() -> None:
-    wrong = raised(article.ApiException(msg="", error_code=0)).get_json()
-    assert (wrong["msg"], wrong["error_code"]) == ("sorry, we made a mistake", 999)
-    right = raised(ApiException("", error_code=0)).get_json()
+def test_trap_0_and_an_empty_message_are_values(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    wrong = article_client.get("/j/users/1").get_json()
+    assert (wrong["msg"], wrong["error_code"]) == ("sorry, we make a mistake", 999)
+    right = client.get("/j/users/1").get_json()
     assert (right["msg"], right["error_code"]) == ("", 0)
-
-
-def test_trap_no_request_no_body() -> None:
-    with pytest.raises(RuntimeError, match="request context"):
-        article.Success().get_response()
-    assert Success().get_response().get_json()["request"] is None
+    assert raised(ApiException("", error_code=0)).get_json()["error_code"] == 0
 
 
 def test_trap_1000_cannot_mean_two_things(client: FlaskClient) -> None:
     first = {"unknown_error": 1000}  # the first article's catalogue, and chapter 03's
     second = {"unknown_error": 999, "invalid_parameter": 1000}  # the second article's
     assert first["unknown_error"] == second["invalid_parameter"]
-    codes = [entry["error_code"] for entry in errors.catalogue()]
-    assert len(set(codes)) == len(codes)
-    assert client.get("/j/boom").get_json()["error_code"] == 999
+    assert raised(ApiException()).get_json()["error_code"] == 999
     assert client.post(REGISTER, json=[]).get_json()["error_code"] == 1000
 
 
-def test_trap_a_question_mark_may_be_part_of_the_path() -> None:
-    path = "/what%3F/now?q=1"
-    assert raised(article.Success(), path).get_json()["request"] == "GET /what"
-    assert raised(Success(), path).get_json()["request"] == "GET /what?/now"
+def error_page(error: HTTPException) -> tuple[str, int]:
+    return f"<h1>{error.code} {error.name}</h1>", error.code or 500
+
+
+def test_trap_somebody_elses_error_handler() -> None:
+    class Wrong(article.ApiException):
+        code = 429
+
+    class Right(ApiException):
+        code = 429
+
+    def answer(error: HTTPException, base: type[HTTPException]) -> TestResponse:
+        app = Flask("with pages")
+        app.register_error_handler(HTTPException, error_page)
+        app.register_error_handler(base, lambda error: error)
+        exceptions.init_app(app)
+        app.add_url_rule("/", "fail", lambda: fail(error))
+        return app.test_client().get("/")
+
+    def fail(error: HTTPException) -> str:
+        raise error
+
+    assert answer(Wrong(), article.ApiException).text == "<h1>429 Too Many Requests</h1>"
+    right = answer(Right(headers={"Retry-After": "30"}), ApiException)
+    assert right.get_json()["error_code"] == 999
+    assert right.headers["Retry-After"] == "30"
+
+
+def test_trap_strange_input_is_still_input(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    nested: dict[str, Any] = {"data": b"[" * 100_000, "content_type": "application/json"}
+    assert article_client.post(REGISTER, **nested).status_code == 500  # a RecursionError
+    assert client.post(REGISTER, **nested).get_json()["error_code"] == 1000
 
 
 def test_trap_a_class_attribute_is_shared_by_every_raise() -> None:
@@ -115,20 +169,44 @@ class Demanding(HTTPException):  # at the top level, because pickle finds a clas
         self.error_code = error_code
 
 
-def test_trap_strange_input_is_still_input(client: FlaskClient) -> None:
-    # Deeply nested brackets: a RecursionError, which silent=True doesn't cover.
-    nested: dict[str, Any] = {"data": b"[" * 100_000, "content_type": "application/json"}
-    assert client.post(REGISTER + ARTICLE, **nested).status_code == 500
-    assert client.post(REGISTER, **nested).status_code == 400
-
-    # Half an emoji: legal in JSON, but it has no UTF-8 encoding.
-    half = "Nobody is called \ud83d."
-    with pytest.raises(UnicodeEncodeError):
-        Response(json.dumps({"msg": half}, ensure_ascii=False))
-    assert raised(ApiException(half)).get_json()["msg"] == half
-
-
 def test_trap_a_required_argument_breaks_pickle() -> None:
     with pytest.raises(TypeError, match="missing 1 required"):
         pickle.loads(pickle.dumps(Demanding(1006)))
     assert pickle.loads(pickle.dumps(ApiException(error_code=1006))).error_code == 1006
+
+
+def test_trap_data_becomes_the_body() -> None:
+    flask_restful: Any = pytest.importorskip("flask_restful")
+
+    class WithData(ApiException):
+        data = {"hint": "wait"}  # noqa: RUF012
+
+    class WithMembers(ApiException):
+        pass
+
+    class Wrong(flask_restful.Resource):  # type: ignore[misc]
+        def get(self) -> None:
+            raise WithData("sold out", code=409)
+
+    class Right(flask_restful.Resource):  # type: ignore[misc]
+        def get(self) -> None:
+            raise WithMembers("sold out", code=409, members={"hint": "wait"})
+
+    class Api(flask_restful.Api):  # type: ignore[misc]
+        def handle_error(self, error: Exception) -> None:
+            raise error
+
+    def answer(api_class: type[Any], resource: type[Any]) -> Any:
+        app = Flask("restful")
+        exceptions.init_app(app)
+        api_class(app).add_resource(resource, "/")
+        return app.test_client().get("/").get_json()
+
+    assert answer(flask_restful.Api, Wrong) == {"hint": "wait"}
+    assert answer(flask_restful.Api, Right) == {"message": "sold out"}
+    assert answer(Api, Right) == {
+        "error_code": 999,
+        "hint": "wait",
+        "msg": "sold out",
+        "request": "GET /",
+    }
