@@ -1,12 +1,19 @@
 """What "Use it in your app" does to apps that have something already: the apps in neighbours/.
 
 Each technique is copied into each of them as its README says, once right after the app is made and
-once at the end. Then the technique's answers have to be right, and what the app did before has to be
-the same. Where the README's table "If your app has ..." has a row, a test shows what the row says.
+once at the end. Then the technique's answers have to be right, and what the app did before has to
+be the same. Where the README's table "If your app has ..." has a row, a test shows what it says.
 """
 
+import atexit
 import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +23,9 @@ from typing import Any
 import pytest
 
 from book import CHAPTERS
-from wiring import Answer, Copy, Neighbour, Served, recipe
+from conftest import missing
+from servers import free_port, process
+from wiring import TABLE, TITLE, Answer, Client, Copy, Forked, Neighbour, Real, recipe
 
 TECHNIQUES = CHAPTERS[:5]
 if "SAMPLES" in os.environ:
@@ -40,6 +49,14 @@ NEIGHBOURS = [
     Neighbour("a handler for 404", "own_404.py", "own_404"),
 ]
 BY_NAME = {neighbour.name: neighbour for neighbour in NEIGHBOURS}
+# Where what stands between Flask and the network makes a difference: files, and headers of CORS.
+REAL = [
+    (number, neighbour)
+    for number in ("01", "02")
+    for neighbour in NEIGHBOURS
+    if neighbour.name in ("Flask-Login", "async views", "a package with a factory")
+    or neighbour.mount
+]
 
 Step = tuple[str, str, dict[str, Any]]
 
@@ -165,7 +182,7 @@ USED = {
 }
 
 
-def walk(served: Served, steps: list[Step]) -> list[Answer]:
+def walk(client: Client, steps: list[Step]) -> list[Answer]:
     """Send the requests; what stands as <token> is filled in from the answer to GET /token."""
     token = ""
     answers = []
@@ -175,7 +192,7 @@ def walk(served: Served, steps: list[Step]) -> list[Answer]:
             if isinstance(value, dict):
                 value = {k: token if v == "<token>" else v for k, v in value.items()}
             filled[name] = value
-        answer = served.open(method, path, **filled)
+        answer = client.open(method, path, **filled)
         if path == "/token":
             token = answer.text
         answers.append(answer)
@@ -270,7 +287,7 @@ app.register_blueprint(outer)
 
 
 def views(chapter: str, neighbour: Neighbour) -> str:
-    """Return the imports and views that the neighbour's author adds in order to use the technique."""
+    """Return the imports and views with which the neighbour's author uses the technique."""
     if chapter not in RAISING:
         return ""
     imports, statement = RAISING[chapter]
@@ -280,122 +297,131 @@ def views(chapter: str, neighbour: Neighbour) -> str:
 # Probes: what each technique has to do in every neighbour
 
 
-def log_in(served: Served) -> None:
-    if served.value('"login" in app.view_functions'):
-        assert served.post("/login", data={"password": "lovelace"}).status == 302
+def log_in(client: Client) -> None:
+    if client.name == "Flask-Login":
+        assert client.post("/login", data={"password": "lovelace"}).status == 302
 
 
-def check_uploads(served: Served, **headers: str) -> None:
-    """Files that are sent can be fetched by the link in the answer, as a browser should see them."""
-    at = served.mount
+def check_uploads(client: Client, **headers: str) -> None:
+    """A file that is sent can be fetched by the link in the answer, as a browser should see it."""
+    at = client.mount
 
     def send(name: str, content: bytes) -> Answer:
         data = {"file": (BytesIO(content), name)}
-        return served.post(f"{at}/uploads", data=data, headers=headers)
+        return client.post(f"{at}/uploads", data=data, headers=headers)
 
     answer = send("a.html", b"<script>alert(1)</script>")
     assert answer.status == 201, answer
     link = answer.headers["Location"]
     assert link.startswith(f"{at}/uploads/") and link == answer.json["url"], answer
 
-    file = served.get(link)
+    file = client.get(link)
     assert (file.status, file.body) == (200, b"<script>alert(1)</script>"), file
     assert file.headers["Content-Type"] == "application/octet-stream"
     assert file.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in file.headers
-    head = served.open("HEAD", link)
+    head = client.open("HEAD", link)
     assert (head.status, head.body) == (200, b"") and head.headers["Content-Length"] == "25"
-    part = served.get(link, headers={"Range": "bytes=1-6"})
+    part = client.get(link, headers={"Range": "bytes=1-6"})
     assert (part.status, part.body) == (206, b"script"), part
     etag = file.headers["ETag"]
-    assert served.get(link, headers={"If-None-Match": etag}).status == 304
+    assert client.get(link, headers={"If-None-Match": etag}).status == 304
 
-    assert served.get(send("a.png", b"a picture").headers["Location"]).headers["Content-Type"] == (
+    assert client.get(send("a.png", b"a picture").headers["Location"]).headers["Content-Type"] == (
         "image/png"
     )
     missing = f"{at}/uploads/{'0' * 64}.png"
-    like_others = served.get(f"{at}/nope")
-    assert served.get(missing).headers["Content-Type"] == like_others.headers["Content-Type"]
-    assert served.get(missing).status == 404
-    wrong_method = served.open("DELETE", link, headers=headers)
+    like_others = client.get(f"{at}/nope")
+    assert client.get(missing).headers["Content-Type"] == like_others.headers["Content-Type"]
+    assert client.get(missing).status == 404
+    wrong_method = client.open("DELETE", link, headers=headers)
     assert wrong_method.status == 405, wrong_method
-    if served.name != "flask-smorest":  # which leaves Allow out, everywhere
+    if client.name != "flask-smorest":  # which leaves Allow out, everywhere
         assert "GET" in wrong_method.headers["Allow"], wrong_method
 
 
-def check_cors(served: Served) -> None:
+def check_cors(client: Client) -> None:
     """Pages of the listed origin read every answer, errors and preflights too; no others do."""
-    [origin, *_] = served.value('list(app.config["CORS_ORIGINS"])')
-    steps = USED[served.name]
-    steps = [one for one in steps if one[1].startswith(served.mount)]
-    for method, path, arguments in [*steps, step(f"GET {served.mount}/nope")]:
+    [origin] = re.findall(r'CORS_ORIGINS"\] = \["([^"]+)"', client.readme)
+    steps = USED[client.name]
+    steps = [one for one in steps if one[1].startswith(client.mount)]
+    for method, path, arguments in [*steps, step(f"GET {client.mount}/nope")]:
         arguments = {name: value for name, value in arguments.items() if name != "headers"}
         for sender, allowed in ((origin, [origin]), (f"{origin}.evil.example", [])):
-            answer = served.open(method, path, headers={"Origin": sender}, **arguments)
+            answer = client.open(method, path, headers={"Origin": sender}, **arguments)
             assert answer.headers.getlist("Access-Control-Allow-Origin") == allowed, answer
-            assert answer.headers.get("Vary", "").count("Origin") == 1, answer
+            assert ",".join(answer.headers.getlist("Vary")).count("Origin") == 1, answer
     for path in {path for _, path, _ in steps}:
         asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
-        preflight = served.open("OPTIONS", path, headers=asked)
+        preflight = client.open("OPTIONS", path, headers=asked)
         assert preflight.status in (200, 204), preflight
         assert preflight.headers.getlist("Access-Control-Allow-Origin") == [origin], preflight
         assert "PUT" in preflight.headers["Access-Control-Allow-Methods"], preflight
 
 
-def check_codes(served: Served) -> None:
-    """Errors that are raised, and those of HTTP below the prefix, have the first article's format."""
-    log_in(served)
-    at = served.mount
+def check_reports(client: Forked) -> None:
+    """Sentry has heard of the bug, once, and of nothing else."""
+    if client.name == "Sentry":
+        [report] = client.value("REPORTS")
+        assert report["exception"]["values"][-1]["type"] == "ZeroDivisionError", report
+
+
+def check_codes(client: Forked) -> None:
+    """Errors that are raised have our format, and below the prefix those of HTTP as well."""
+    log_in(client)
+    at = client.mount
     not_found = {"r": 1003, "msg": "not_found"}
     for path in (f"{at}/api/raises", f"{at}/api/nope"):
-        answer = served.get(path)
+        answer = client.get(path)
         assert (answer.status, answer.json) == (404, not_found), answer
-    answer = served.open("DELETE", f"{at}/api/raises")
+    answer = client.open("DELETE", f"{at}/api/raises")
     assert answer.status == 405 and answer.json["r"] == 405 and "Allow" in answer.headers, answer
-    answer = served.get(f"{at}/api/bug")
+    answer = client.get(f"{at}/api/bug")
     assert (answer.status, answer.json["r"]) == (500, 1000), answer
-    assert served.log().count("ZeroDivisionError") == 1, served.log()
+    assert client.log().count("ZeroDivisionError:") == 1, client.log()
+    check_reports(client)
 
 
-def check_exception(served: Served) -> None:
+def check_exception(client: Forked) -> None:
     """An ApiException is sent as it is, in production and in tests."""
-    log_in(served)
-    path = f"{served.mount}/api/raises"
+    log_in(client)
+    path = f"{client.mount}/api/raises"
     members = {"request": f"GET {path}", "near": "milk"}
     for testing in (False, True):
-        served.value(f"app.config.update(TESTING={testing})")
-        answer = served.get(path)
+        client.value(f"app.config.update(TESTING={testing})")
+        answer = client.get(path)
         assert answer.status == 404, answer
         assert answer.json == {"error_code": 1003, "msg": "no tea", **members}, answer
         assert answer.headers["Retry-After"] == "7", answer
         assert answer.headers["Content-Type"] == "application/json"
-    served.value("app.config.update(TESTING=False)")
-    assert "Traceback" not in served.log(), served.log()
+    client.value("app.config.update(TESTING=False)")
+    assert "Traceback" not in client.log(), client.log()
 
 
-def check_catch_all(served: Served) -> None:
+def check_catch_all(client: Forked) -> None:
     """Below the prefix every error is in the API's format; a bug is logged once, with its id."""
-    check_exception(served)
-    at = served.mount
-    answer = served.get(f"{at}/api/nope")
+    check_exception(client)
+    at = client.mount
+    answer = client.get(f"{at}/api/nope")
     assert (answer.status, answer.json["error_code"]) == (404, 1003), answer
-    answer = served.open("DELETE", f"{at}/api/raises")
+    answer = client.open("DELETE", f"{at}/api/raises")
     assert (answer.status, answer.json["error_code"]) == (405, 1007), answer
     assert "GET" in answer.headers["Allow"], answer
 
-    answer = served.get(f"{at}/api/bug", headers={"X-Request-ID": "id-of-the-bug"})
+    answer = client.get(f"{at}/api/bug", headers={"X-Request-ID": "id-of-the-bug"})
     assert (answer.status, answer.json["error_code"]) == (500, 999), answer
     assert answer.json["request_id"] == answer.headers["X-Request-ID"] == "id-of-the-bug"
-    log = served.log()
+    log = client.log()
     assert log.count("ZeroDivisionError:") == 1 and log.count("id-of-the-bug") == 1, log
+    check_reports(client)
 
-    answer = served.get(f"{at}/nope")
+    answer = client.get(f"{at}/nope")
     assert answer.status == 404 and answer.headers["Content-Type"].startswith("text/html"), answer
-    answer = served.get(f"{at}/nope", headers={"Accept": "application/json"})
+    answer = client.get(f"{at}/nope", headers={"Accept": "application/json"})
     assert answer.json["error_code"] == 1003, answer
 
 
-CHECKS: dict[str, Callable[[Served], None]] = {
+CHECKS: dict[str, Callable[[Any], None]] = {
     "01": check_uploads,
     "02": check_cors,
     "03": check_codes,
@@ -405,22 +431,54 @@ CHECKS: dict[str, Callable[[Served], None]] = {
 PLACES = {"02": ["last"]}  # its page says: call it last
 
 
-each_technique = pytest.mark.parametrize("chapter", TECHNIQUES, ids=lambda chapter: chapter.name)
-each_neighbour = pytest.mark.parametrize("neighbour", NEIGHBOURS, ids=str)
+@dataclass
+class Row:
+    """What a row of a table "If your app has ..." means, as a test.
+
+    *check* is instead of the technique's own; *changed* has requests of ``USED`` that are answered
+    differently from before, each with a part of the new answer. Both may hold for one place only.
+    """
+
+    check: Callable[[Any], None] | None = None
+    changed: dict[str, str] = field(default_factory=dict)
+
+
+# By chapter and neighbour, and where it makes a difference by place; the rows themselves are the
+# READMEs'. A neighbour that has no row there is one in which the technique just works.
+ROWS: dict[tuple[str, ...], Row] = {}
+
+NUMBERS = {chapter.name[:2]: chapter for chapter in TECHNIQUES}
 CASES = [
-    pytest.param(chapter, neighbour, place, id=f"{chapter.name[:2]}-{neighbour}-{place}")
-    for chapter in TECHNIQUES
+    pytest.param(number, neighbour, place, id=f"{number}-{neighbour}-{place}")
+    for number in NUMBERS
     for neighbour in NEIGHBOURS
-    for place in PLACES.get(chapter.name[:2], ["first", "last"])
+    for place in PLACES.get(number, ["first", "last"])
 ]
-each_case = pytest.mark.parametrize(("chapter", "neighbour", "place"), CASES)
+each_case = pytest.mark.parametrize(("number", "neighbour", "place"), CASES)
+each_chapter = pytest.mark.parametrize("chapter", TECHNIQUES, ids=lambda chapter: chapter.name)
+
+
+def row(number: str, neighbour: Neighbour, place: str) -> Row:
+    key = (number, neighbour.name)
+    return ROWS.get((*key, place)) or ROWS.get(key) or Row()
+
+
+@each_case
+def test_a_technique_works_in_an_app_that_has_more(
+    number: str, neighbour: Neighbour, place: str, tmp_path: Path
+) -> None:
+    copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
+    copy.wire(place, views(number, neighbour))
+    check = row(number, neighbour, place).check or CHECKS[number]
+    with copy.served() as client:
+        check(client)
 
 
 @cache
 def answers_before(neighbour: Neighbour) -> list[Answer]:
-    """Return what the neighbour answers while nothing has been copied into it."""
-    with TemporaryDirectory() as folder, Copy(Path(folder), neighbour).served() as served:
-        return walk(served, USED[neighbour.name])
+    """Return what the neighbour answers as long as nothing has been copied into it."""
+    with TemporaryDirectory() as folder, Copy(Path(folder), neighbour).served() as client:
+        return walk(client, USED[neighbour.name])
 
 
 def comparable(path: str, answer: Answer) -> tuple[object, ...]:
@@ -431,32 +489,115 @@ def comparable(path: str, answer: Answer) -> tuple[object, ...]:
     return answer.status, text, headers
 
 
-@each_case
-def test_generic(chapter: Path, neighbour: Neighbour, place: str, tmp_path: Path) -> None:
-    copy = Copy(tmp_path, neighbour, recipe(chapter))
-    copy.wire(place, views(chapter.name[:2], neighbour))
-    with copy.served() as served:
-        CHECKS[chapter.name[:2]](served)
-
-
-def becomes_ours(chapter: str, neighbour: Neighbour, path: str, before: Answer) -> bool:
-    """Tell whether the technique has a better answer: for Flask's page of HTML, below the prefix."""
+def becomes_ours(number: str, neighbour: Neighbour, path: str, before: Answer) -> bool:
+    """Tell whether the answer was Flask's page of HTML where the technique has a better one."""
     is_page = before.status >= 400 and before.text.startswith("<!doctype html>")
-    return chapter in ("03", "05") and is_page and path.startswith(f"{neighbour.mount}/api/")
+    return number in ("03", "05") and is_page and path.startswith(f"{neighbour.mount}/api/")
 
 
 @each_case
-def test_before(chapter: Path, neighbour: Neighbour, place: str, tmp_path: Path) -> None:
+def test_what_worked_before_still_does(
+    number: str, neighbour: Neighbour, place: str, tmp_path: Path
+) -> None:
     steps = USED[neighbour.name]
-    copy = Copy(tmp_path, neighbour, recipe(chapter))
+    copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
     copy.wire(place)
-    with copy.served() as served:
-        after = walk(served, steps)
+    with copy.served() as client:
+        after = walk(client, steps)
+    changed = row(number, neighbour, place).changed
     before = answers_before(neighbour)
     for (method, path, _), was, now in zip(steps, before, after, strict=True):
-        if becomes_ours(chapter.name[:2], neighbour, path, was):
-            assert now.status == was.status and now.json.keys() >= {"msg"}, (
-                f"{method} {path}: {now}"
-            )
+        request = f"{method} {path}"
+        if request in changed:
+            assert comparable(path, was) != comparable(path, now), f"{request} is as before"
+            assert changed[request] in now.text, f"{request}: {now}"
+        elif becomes_ours(number, neighbour, path, was):
+            assert now.status == was.status and "msg" in now.json, f"{request}: {now}"
         else:
-            assert comparable(path, was) == comparable(path, now), f"{method} {path}"
+            assert comparable(path, was) == comparable(path, now), request
+
+
+@each_chapter
+def test_every_row_of_a_table_is_tried(chapter: Path) -> None:
+    told = recipe(chapter).rows
+    assert told, f"{chapter.name}/README.md has no table {TABLE!r} in {TITLE!r}"
+    tried = {key[1] for key in ROWS if key[0] == chapter.name[:2]}
+    known = {neighbour.name for neighbour in NEIGHBOURS}
+    untested = sorted(told.keys() & known - tried)
+    assert not untested, f"{chapter.name}: ROWS has no test of the rows {untested}"
+    missing_rows = sorted(tried - told.keys())
+    assert not missing_rows, f"{chapter.name}/README.md has no rows for {missing_rows}"
+
+
+@each_chapter
+def test_code_for_a_neighbour_belongs_to_a_row(chapter: Path) -> None:
+    page = recipe(chapter)
+    assert page.extras.keys() <= page.rows.keys(), "blocks that are named after no row"
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("server", ["gunicorn", "waitress"])
+@pytest.mark.parametrize(("number", "neighbour"), REAL, ids=str)
+def test_a_technique_works_behind_a_real_server(
+    number: str, neighbour: Neighbour, server: str, tmp_path: Path
+) -> None:
+    copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
+    copy.wire("last", views(number, neighbour))
+    check = row(number, neighbour, "last").check or CHECKS[number]
+    port = free_port()
+    with process(copy.command(server, port), tmp_path, port, stderr=subprocess.DEVNULL):
+        check(Real(copy, port))
+
+
+# The header of a module
+
+HEADER = re.compile(
+    r'# From "A Flask API, one technique at a time", chapter (\d\d)\. '
+    r"SPDX-License-Identifier: 0BSD\n"
+    r"# Needs Flask (\d+\.\d+) and Werkzeug (\d+\.\d+), or later\.\n"
+    r'"""'
+)
+
+
+def header(path: Path) -> tuple[str, str, str]:
+    """Return the chapter that a module names, and the oldest Flask and Werkzeug."""
+    found = HEADER.match(path.read_text(encoding="utf-8"))
+    assert found, f"{path.parent.name}/{path.name} doesn't begin with its origin and licence"
+    return found[1], found[2], found[3]
+
+
+@each_chapter
+def test_a_module_says_where_it_comes_from_and_what_it_needs(chapter: Path) -> None:
+    for module in recipe(chapter).modules:
+        path = chapter / f"{module}.py"
+        first = next(other for other in TECHNIQUES if (other / path.name).exists())
+        assert header(path)[0] == first.name[:2], f"{path}: it's from chapter {first.name[:2]}"
+
+
+@cache
+def old_releases(flask: str, werkzeug: str) -> Path:
+    """Install the first release of these lines into a folder, alone, and return it."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    wanted = [f"flask=={flask}.0", f"werkzeug=={werkzeug}.0"]
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--retries", "1"]
+    command += ["--target", str(folder), *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if "from versions: none" in done.stderr:
+        missing(f"package index to install {' and '.join(wanted)} from")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.drill
+@each_chapter
+def test_a_chapter_passes_with_the_oldest_releases_that_its_modules_name(chapter: Path) -> None:
+    [versions] = {header(chapter / f"{module}.py")[1:] for module in recipe(chapter).modules}
+    env = os.environ | {"PYTHONPATH": str(old_releases(*versions))}
+    script = "import importlib.metadata as m; print(m.version('flask'), m.version('werkzeug'))"
+    used = subprocess.check_output([sys.executable, "-c", script], env=env, text=True)
+    assert used.split() == [f"{version}.0" for version in versions]
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=chapter, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

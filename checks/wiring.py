@@ -13,15 +13,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from flask import json
 from werkzeug.datastructures import Headers
-from werkzeug.test import Client
+from werkzeug.test import Client as TestClient
+from werkzeug.test import EnvironBuilder
 
 from book import ROOT
 from pages import Block, blocks, section, tokens
@@ -312,8 +314,23 @@ class Copy:
         source = insert(source, imports + more_imports, first, last)
         self.main.write_text(source, encoding="utf-8")
 
+    def command(self, server: str, port: int) -> list[str]:
+        """Return the command that serves the app with gunicorn or waitress."""
+        name = "app"
+        if "application = " in self.main.read_text(encoding="utf-8"):
+            name = "application"
+        is_factory = self.neighbour.is_package
+        address = f"127.0.0.1:{port}"
+        if server == "gunicorn":
+            name = "create_app()" if is_factory else name
+            options = ["--bind", address, "--no-control-socket"]
+        else:
+            name = "create_app" if is_factory else name
+            options = ["--listen", address, *(["--call"] if is_factory else [])]
+        return [sys.executable, "-m", server, *options, f"{self.neighbour.module}:{name}"]
+
     @contextmanager
-    def served(self) -> Iterator["Served"]:
+    def served(self) -> Iterator["Forked"]:
         """Serve the app in a process of its own until the end of the block."""
         ours, theirs = FORKS.Pipe()
         arguments = (str(self.folder), self.neighbour.module, theirs)
@@ -321,7 +338,7 @@ class Copy:
         process.start()
         theirs.close()
         try:
-            yield Served(ours, self.folder, self.neighbour)
+            yield Forked(self, ours)
         finally:
             ours.close()  # the process ends when it finds nobody at the other end
             process.join(timeout=30)
@@ -347,25 +364,36 @@ class Answer:
         return f"{self.status}\n{self.headers}{self.body.decode(errors='replace')}"
 
 
-class Served:
-    """A client of an app in another process, with cookies."""
+class Client:
+    """Sends requests to a copy that is served; with cookies, if it's in a process of its own."""
 
-    def __init__(self, connection: Connection, folder: Path, neighbour: Neighbour) -> None:
-        self.connection = connection
-        self.folder = folder
-        self.name = neighbour.name
-        self.mount = neighbour.mount
+    def __init__(self, copy: Copy) -> None:
+        self.name = copy.neighbour.name
+        self.mount = copy.neighbour.mount
+        self.folder = copy.folder
+        self.readme = copy.recipe.app.text if copy.recipe else ""  # the app that was copied
 
     def open(self, method: str, path: str, **arguments: Any) -> Answer:
-        """Send a request; arguments as of Werkzeug's client. AssertionError if the app raises."""
-        answer = self.ask("open", {"method": method, "path": path, **arguments})
-        return Answer(answer[0], Headers(answer[1]), answer[2])
+        """Send a request; the arguments are those of Werkzeug's client."""
+        raise NotImplementedError
 
     def get(self, path: str, **arguments: Any) -> Answer:
         return self.open("GET", path, **arguments)
 
     def post(self, path: str, **arguments: Any) -> Answer:
         return self.open("POST", path, **arguments)
+
+
+class Forked(Client):
+    """A client of an app in a process that was forked for it. AssertionError: the app raises."""
+
+    def __init__(self, copy: Copy, connection: Connection) -> None:
+        super().__init__(copy)
+        self.connection = connection
+
+    def open(self, method: str, path: str, **arguments: Any) -> Answer:
+        status, headers, body = self.ask("open", {"method": method, "path": path, **arguments})
+        return Answer(status, Headers(headers), body)
 
     def value(self, expression: str) -> Any:
         """Return the value of an expression in the neighbour's module; ``app`` is the app."""
@@ -386,6 +414,21 @@ class Served:
         return (self.folder / "log.txt").read_text(encoding="utf-8")
 
 
+class Real(Client):
+    """A client of an app behind a real server."""
+
+    def __init__(self, copy: Copy, port: int) -> None:
+        super().__init__(copy)
+        self.port = port
+
+    def open(self, method: str, path: str, **arguments: Any) -> Answer:
+        request = EnvironBuilder(path, method=method, **arguments).get_request()
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, path, request.get_data(), dict(request.headers))
+            response = connection.getresponse()
+            return Answer(response.status, Headers(response.getheaders()), response.read())
+
+
 def serve(folder: str, module: str, connection: Connection) -> None:
     """Import an app and answer what comes through *connection*; runs in a process of its own."""
     log = os.open(f"{folder}/log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -395,7 +438,7 @@ def serve(folder: str, module: str, connection: Connection) -> None:
     neighbour = importlib.import_module(module)
     app = neighbour.create_app() if hasattr(neighbour, "create_app") else neighbour.app
     scope = {"app": app, **vars(neighbour)}
-    client = Client(getattr(neighbour, "application", app))
+    client = TestClient(getattr(neighbour, "application", app))
 
     while True:
         try:
