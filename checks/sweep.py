@@ -41,7 +41,7 @@ bombs = st.sampled_from(JSON_BOMBS)
 fields = {"type": "email", "account": "a@b.example", "secret": "long enough", "nickname": "Ada"}
 one_odd = st.builds(lambda name, odd: fields | {name: odd}, st.sampled_from([*fields]), value | odd)
 all_odd = st.fixed_dictionaries({}, optional=dict.fromkeys(fields, value))
-registration = st.fixed_dictionaries(
+registration = st.fixed_dictionaries(  # chapter 04 has it; the others answer 404
     {
         "method": st.just("POST"),
         "path": st.just("/v1/client/register"),
@@ -94,13 +94,17 @@ def sweep(options: dict[str, Any]) -> None:
     global sent
     sent += 1
     method = options["method"]
-    answer = client.open(**options | {"path": quote(options["path"])})
+    # The test client would take what comes after two slashes for a host.
+    target = quote(options["path"]).replace("//", "/%2F", 1)
+    answer = client.open(**options | {"path": target})
     on_purpose = (method, options["path"]) in BROKEN
     assert (answer.status_code >= 500) == on_purpose, answer.text
     assert "Traceback" not in answer.text
     asked = answer.request.path
-    if answer.status_code >= 400 and f"{asked}/".startswith(api) and method != "HEAD":
-        assert answer.mimetype == "application/json", answer.text
+    is_api = f"{asked}/".startswith(api)
+    is_json = answer.mimetype == "application/json"
+    if answer.status_code >= 400 and method != "HEAD" and (is_api or is_json):
+        assert is_json, answer.text
         said = json.loads(answer.data)
         assert needed <= set(said) <= known, said
         assert "request" not in said or said["request"] == f"{method} {asked}"

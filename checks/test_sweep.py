@@ -22,8 +22,10 @@ def test_no_generated_request_gets_another_format_or_a_500(chapter: Path) -> Non
 
 
 def test_the_sweep_finds_a_500(clone: Path) -> None:
-    path = clone / "04_http_exception_subclass/clients.py"
-    path.write_text(path.read_text(encoding="utf-8").replace("RecursionError", "KeyError"))
+    path = clone / "04_http_exception_subclass/exceptions.py"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("except RecursionError", "except KeyError")
+    )
     command = [sys.executable, str(SWEEP)]
     done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=300)
     assert "Failing test case" in done.stderr and "[[[[" in done.stderr

@@ -16,7 +16,7 @@ import pytest
 
 import mutated
 from book import CHAPTERS
-from corpus import request, with_file, with_json
+from corpus import WELL, request, with_file, with_json
 from mutated import Mutated, Run, Server, fault, flask_run, log_in, served, wait_for_contacts
 from report import where, write_rows
 
@@ -55,7 +55,8 @@ def drill(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
 
     end_of_log = server.said(max(0, server.log.stat().st_size - 3000))
     assert not outcome.faults, "\n\n".join([*outcome.faults, "The log ends:", end_of_log])
-    assert server.send(Mutated(request("GET /"))).startswith(b"HTTP/1.1 200 OK")
+    well = request(WELL[server.chapter])
+    assert server.send(Mutated(well)).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS[:5], ids=lambda chapter: chapter.name)
