@@ -58,8 +58,10 @@ class CrossOrigin:
         public = "*" in self.origins
         if not public and origin not in self.origins:
             return []
-        headers = [("Access-Control-Allow-Origin", "*" if public else origin)]
-        headers.append(("Access-Control-Expose-Headers", READABLE))
+        headers = [
+            ("Access-Control-Allow-Origin", "*" if public else origin),
+            ("Access-Control-Expose-Headers", READABLE),
+        ]
         if self.credentials:
             headers.append(("Access-Control-Allow-Credentials", "true"))
         return headers

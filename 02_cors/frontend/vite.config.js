@@ -11,17 +11,14 @@ function configure(proxy) {
   });
 }
 
-// With the browser's own Host header, the URLs that Flask builds lead back to this proxy.
-const flask = { target, changeOrigin: false, configure };
-
 export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
     cors: false, // otherwise Vite's own header hides that Flask sends none
     proxy: {
-      "/j": flask,
-      "/uploads": flask,
+      // With the browser's own Host header, the URLs that Flask builds lead back to this proxy.
+      "/j": { target, changeOrigin: false, configure },
       // The same API once more, as the article has it, for comparison.
       "/changed": {
         ...proxyTable["/j"],
