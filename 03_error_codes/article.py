@@ -23,7 +23,7 @@ class ApiResult(Response):
         super().__init__(json.dumps(value) + "\n", status, mimetype="application/json")
 
 
-class ApiException(Exception):  # Trap: an exception that can't say what it means
+class ApiException(Exception):  # Trap: str(error) is a tuple
     def __init__(self, error: Error, real_message: str | None = None) -> None:
         self.code, self.message, self.status = error
         if real_message is not None:

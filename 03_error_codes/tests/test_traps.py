@@ -73,7 +73,7 @@ class Obvious(Exception):
         super().__init__(self.message)
 
 
-def test_trap_an_exception_that_cannot_be_copied() -> None:
+def test_trap_str_of_the_error_is_a_tuple() -> None:
     assert str(article.ApiException(article.not_found)) == "(1003, 'not_found', 404)"
 
     assert str(Obvious(errors.not_found)) == "not_found"
@@ -89,7 +89,7 @@ class Moved(NotFound):
         return [("content-type", "text/plain"), ("content-length", "5"), ("X-Moved-To", "/new")]
 
 
-def test_trap_header_names_in_another_case(app: Flask, client: FlaskClient) -> None:
+def test_trap_header_names_come_in_any_case(app: Flask, client: FlaskClient) -> None:
     @app.get("/j/old")
     def old() -> str:
         raise Moved()
