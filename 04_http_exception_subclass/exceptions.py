@@ -9,7 +9,7 @@ See https://werkzeug.palletsprojects.com/exceptions/.
 from typing import Any
 
 import click
-from flask import Flask, Request, has_request_context, json, request
+from flask import Flask, has_request_context, json, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
@@ -20,8 +20,9 @@ def request_line(environ: Any = None) -> str | None:
         environ = request.environ
     if environ is None:
         return None
-    sent = Request(environ, populate_request=False)  # leaves Flask's request in environ alone
-    return f"{sent.method} {sent.root_path}{sent.path}"
+    # SCRIPT_NAME is the prefix that the app is mounted at. WSGI keeps bytes in strings (PEP 3333).
+    raw = environ.get("SCRIPT_NAME", "").rstrip("/") + environ.get("PATH_INFO", "")
+    return f"{environ['REQUEST_METHOD']} {raw.encode('latin1').decode(errors='replace')}"
 
 
 def as_text(value: Any) -> str:

@@ -290,6 +290,14 @@ def test_the_prefix_of_the_app_is_part_of_the_request(mount: Callable[[Flask], C
     assert client.get("/api/j/here?a=1").get_json()["request"] == "GET /api/j/here"
 
 
+@pytest.mark.parametrize("base_url", ["http://h/桌", "http://h/桌/", "http://h/a/b"])
+@pytest.mark.parametrize("path", ["/", "/j/林", "/j/%FF", "/j/%3Fx"])
+def test_the_request_is_what_flask_says_of_it(base_url: str, path: str) -> None:
+    with Flask("plain").test_request_context(path, base_url=base_url):
+        body = json.loads(Success().get_body())
+        assert body["request"] == f"GET {request.root_path}{request.path}"
+
+
 # Headers
 
 
