@@ -47,6 +47,7 @@ NEIGHBOURS = [
     Neighbour("its own errors or exceptions", "own_errors", "stock"),
     Neighbour("a handler for HTTPException", "http_handler.py", "http_handler"),
     Neighbour("a handler for 404", "own_404.py", "own_404"),
+    Neighbour("a blueprint's handler", "blueprint_handler.py", "blueprint_handler"),
 ]
 BY_NAME = {neighbour.name: neighbour for neighbour in NEIGHBOURS}
 # Where what stands between Flask and the network makes a difference: files, and headers of CORS.
@@ -107,9 +108,11 @@ USED = {
     "Flask-Login": [
         step("GET /account"),
         step("GET /api/me"),
+        step("GET /api/office/keys"),
         step("POST /login", data={"password": "lovelace"}),
         step("GET /account"),
         step("GET /api/me"),
+        step("GET /api/office/keys"),
     ],
     "CSRFProtect": [
         step("GET /token"),
@@ -157,8 +160,8 @@ USED = {
     ],
     "a package with a factory": [
         step("GET /"),
-        step("GET /api/orders/7"),
-        step("GET /api/orders/8"),
+        step("GET /api/customers/7"),
+        step("GET /api/customers/8"),
     ],
     "its own errors or exceptions": [
         step("GET /"),
@@ -169,14 +172,19 @@ USED = {
     ],
     "a handler for HTTPException": [
         step("GET /"),
-        step("GET /api/orders/7"),
-        step("GET /api/orders/101"),
+        step("GET /api/invoices/7"),
+        step("GET /api/invoices/101"),
         step("GET /nope"),
         step("POST /"),
     ],
+    "a blueprint's handler": [
+        step("GET /"),
+        step("GET /api/letters/7"),
+        step("GET /api/letters/101"),
+    ],
     "a handler for 404": [
         step("GET /"),
-        step("GET /api/orders/7"),
+        step("GET /api/books/7"),
         step("GET /nope"),
     ],
 }
@@ -264,6 +272,23 @@ class Bug(MethodView):
 
 api.register_blueprint(more)
 """,
+    "a blueprint's handler": """
+more = Blueprint("more", __name__, url_prefix="/api")
+more.register_error_handler(HTTPException, as_json)
+
+
+@more.get("/raises")
+def raises():
+    {raise}
+
+
+@more.get("/bug")
+def bug():
+    return str(1 // 0)
+
+
+app.register_blueprint(more)
+""",
     "nested blueprints": """
 outer = Blueprint("outer", __name__, url_prefix="/api")
 inner = Blueprint("inner", __name__)
@@ -295,11 +320,6 @@ def views(chapter: str, neighbour: Neighbour) -> str:
 
 
 # Probes: what each technique has to do in every neighbour
-
-
-def log_in(client: Client) -> None:
-    if client.name == "Flask-Login":
-        assert client.post("/login", data={"password": "lovelace"}).status == 302
 
 
 def check_uploads(client: Client, **headers: str) -> None:
@@ -366,14 +386,20 @@ def check_reports(client: Forked) -> None:
         assert report["exception"]["values"][-1]["type"] == "ZeroDivisionError", report
 
 
+NOT_FOUND = {"r": 1003, "msg": "not_found"}  # as chapter 03 says it
+
+
+def check_raised_code(client: Forked) -> None:
+    answer = client.get(f"{client.mount}/api/raises")
+    assert (answer.status, answer.json) == (404, NOT_FOUND), answer
+
+
 def check_codes(client: Forked) -> None:
     """Errors that are raised have our format, and below the prefix those of HTTP as well."""
-    log_in(client)
+    check_raised_code(client)
     at = client.mount
-    not_found = {"r": 1003, "msg": "not_found"}
-    for path in (f"{at}/api/raises", f"{at}/api/nope"):
-        answer = client.get(path)
-        assert (answer.status, answer.json) == (404, not_found), answer
+    answer = client.get(f"{at}/api/nope")
+    assert (answer.status, answer.json) == (404, NOT_FOUND), answer
     answer = client.open("DELETE", f"{at}/api/raises")
     assert answer.status == 405 and answer.json["r"] == 405 and "Allow" in answer.headers, answer
     answer = client.get(f"{at}/api/bug")
@@ -384,7 +410,6 @@ def check_codes(client: Forked) -> None:
 
 def check_exception(client: Forked) -> None:
     """An ApiException is sent as it is, in production and in tests."""
-    log_in(client)
     path = f"{client.mount}/api/raises"
     members = {"request": f"GET {path}", "near": "milk"}
     for testing in (False, True):
@@ -398,7 +423,7 @@ def check_exception(client: Forked) -> None:
     assert "Traceback" not in client.log(), client.log()
 
 
-def check_catch_all(client: Forked) -> None:
+def check_below_prefix(client: Forked) -> None:
     """Below the prefix every error is in the API's format; a bug is logged once, with its id."""
     check_exception(client)
     at = client.mount
@@ -415,6 +440,11 @@ def check_catch_all(client: Forked) -> None:
     assert log.count("ZeroDivisionError:") == 1 and log.count("id-of-the-bug") == 1, log
     check_reports(client)
 
+
+def check_catch_all(client: Forked) -> None:
+    """Elsewhere, errors are pages of HTML for clients that don't prefer JSON."""
+    check_below_prefix(client)
+    at = client.mount
     answer = client.get(f"{at}/nope")
     assert answer.status == 404 and answer.headers["Content-Type"].startswith("text/html"), answer
     answer = client.get(f"{at}/nope", headers={"Accept": "application/json"})
@@ -431,21 +461,201 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 PLACES = {"02": ["last"]}  # its page says: call it last
 
 
+# Checks of rows: what a README says of a neighbour, where that is more than "it works"
+
+
+def codes_in_restful(client: Forked) -> None:
+    check_raised_code(client)
+    assert client.get("/api/nope").json == NOT_FOUND
+    wrong_method, bug = client.open("DELETE", "/api/raises"), client.get("/api/bug")
+    assert (wrong_method.status, wrong_method.json.keys()) == (405, {"message"}), wrong_method
+    assert (bug.status, bug.json.keys()) == (500, {"message"}), bug
+
+
+def codes_before_smorest(client: Forked) -> None:
+    check_raised_code(client)
+    assert client.get("/api/nope").json == {"code": 404, "status": "Not Found"}
+
+
+def codes_with_login(client: Forked) -> None:
+    check_codes(client)
+    assert client.get("/api/me").status == 302
+    client.value("login_manager.unauthorized_handler(unauthorized) is None")
+    answer = client.get("/api/me")
+    assert (answer.status, answer.json["r"]) == (401, 401), answer
+    assert client.get("/account").headers["Location"].startswith("/login")
+
+
+def codes_with_csrf(client: Forked) -> None:
+    check_codes(client)
+    answer = client.post("/api/comments", json={})
+    assert answer.json == {"r": 1004, "msg": "The CSRF token is missing."}, answer
+
+
+def codes_with_sentry(client: Forked) -> None:
+    check_codes(client)
+    assert client.get("/api/fails").status == 500
+    assert len(client.value("REPORTS")) == 1
+
+
+def codes_in_blueprint(client: Forked) -> None:
+    check_raised_code(client)
+    assert client.get("/api/nope").json == NOT_FOUND  # in no blueprint
+    assert client.get("/api/bug").json == {"status": 500, "title": "Internal Server Error"}
+    assert client.get("/api/letters/101").json == {"status": 404, "title": "Not Found"}
+
+
+def catch_all_with_login(client: Forked) -> None:
+    check_catch_all(client)
+    answer = client.get("/api/me")
+    assert (answer.status, answer.json["error_code"]) == (401, 1007), answer
+    assert client.get("/account").headers["Location"].startswith("/login")
+
+
+def catch_all_with_sentry(client: Forked) -> None:
+    check_catch_all(client)
+    assert client.get("/api/fails").status == 500
+    assert len(client.value("REPORTS")) == 2
+
+
+def catch_all_with_flask_cors(client: Forked) -> None:
+    check_catch_all(client)
+    answer = client.get("/api/news", headers={"Origin": "https://desk.example"})
+    assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID", answer
+
+
+def blueprint_goes_first(client: Forked) -> None:
+    # It's in a blueprint, so its handler isn't asked about a path that isn't the blueprint's.
+    assert client.get("/api/raises").json == {"status": 404, "title": "Not Found"}
+    assert client.get("/api/nope").json["error_code"] == 1003
+
+
 @dataclass
 class Row:
-    """What a row of a table "If your app has ..." means, as a test.
+    """A row of a table "If your app has ..." as a test.
 
-    *check* is instead of the technique's own; *changed* has requests of ``USED`` that are answered
-    differently from before, each with a part of the new answer. Both may hold for one place only.
+    *check* is made instead of the technique's own. *more* is code that the reader writes for it.
+    *changed* has the requests of ``USED`` that are answered differently than before, each with
+    the status that it had and with a part of the new answer.
     """
 
     check: Callable[[Any], None] | None = None
+    more: str = ""
     changed: dict[str, str] = field(default_factory=dict)
 
 
-# By chapter and neighbour, and where it makes a difference by place; the rows themselves are the
-# READMEs'. A neighbour that has no row there is one in which the technique just works.
-ROWS: dict[tuple[str, ...], Row] = {}
+WORKS = Row()
+# By chapter and neighbour, and where it makes a difference by place. In a neighbour that isn't here
+# the technique just works, so it needs no row.
+ROWS: dict[tuple[str, ...], Row] = {
+    ("03", "Flask-RESTful"): Row(codes_in_restful),
+    ("03", "Flask-RESTX"): Row(codes_in_restful),
+    ("03", "flask-smorest", "first"): Row(codes_before_smorest),
+    ("03", "flask-smorest", "last"): Row(
+        changed={
+            "POST /api/pets/ 409": '"r":409',
+            "POST /api/pets/ 422": '{"msg":"Unprocessable Entity","r":422}',
+            "DELETE /api/pets/ 405": '"r":405',
+        }
+    ),
+    ("03", "APIFlask"): WORKS,
+    ("03", "Flask-Login"): Row(
+        codes_with_login,
+        """
+def unauthorized():
+    if errors.is_api_request():
+        abort(401)
+    return redirect(url_for("login"))
+""",
+    ),
+    ("03", "CSRFProtect"): Row(
+        codes_with_csrf,
+        """
+from flask_wtf.csrf import CSRFError
+
+
+@app.errorhandler(CSRFError)
+def no_token(error):
+    return ApiException(errors.illegal_state, error.description).to_result()
+""",
+    ),
+    ("03", "Sentry"): Row(
+        codes_with_sentry,
+        """
+@app.get("/api/fails")
+def fails():
+    raise ApiException(errors.unknown_error)
+""",
+    ),
+    ("03", "a prefix by DispatcherMiddleware"): WORKS,
+    ("03", "a prefix by a middleware of its own"): WORKS,
+    ("03", "nested blueprints"): WORKS,
+    ("03", "a blueprint's handler"): Row(codes_in_blueprint),
+    ("03", "a package with a factory"): WORKS,
+    ("03", "its own errors or exceptions"): WORKS,
+    ("03", "a handler for HTTPException"): Row(
+        changed={"GET /api/invoices/101 404": '{"msg":"not_found","r":1003}'}
+    ),
+    ("03", "a handler for 404"): WORKS,
+    ("05", "Flask-RESTful"): Row(
+        changed={
+            "GET /api/todos/none 404": '"error_code": 1003, "msg": "There is no todo none"',
+            "PUT /api/todos/tea 400": '"msg": {"task": "A todo needs a task"}',
+            "DELETE /api/todos/milk 405": '"error_code": 1007',
+        }
+    ),
+    ("05", "Flask-RESTX"): Row(
+        changed={
+            "GET /api/cats/2 404": '"error_code": 1003, "msg": "There is no such cat',
+            "PUT /api/cats/3 400": """ is a required property"}""",
+        }
+    ),
+    ("05", "flask-smorest"): Row(
+        changed={
+            "POST /api/pets/ 409": '"error_code": 1007, "msg": "There is a Rex already"',
+            "POST /api/pets/ 422": '"errors": {"json": {"name": ["Missing data',
+            "DELETE /api/pets/ 405": '"error_code": 1007',
+        }
+    ),
+    ("05", "APIFlask"): Row(
+        changed={
+            "GET /api/pets/2 404": '"There is no such pet"',
+            "POST /api/pets 409": '"name": "Rex"',
+            "POST /api/pets 422": '"errors": {"json": {"name": ["Missing data',
+        }
+    ),
+    ("05", "Flask-Login"): Row(
+        catch_all_with_login,
+        changed={"GET /api/me 302": '"error_code": 1007', "GET /account 302": "/login"},
+    ),
+    ("05", "CSRFProtect"): WORKS,
+    ("05", "Sentry"): Row(
+        catch_all_with_sentry,
+        """
+@app.get("/api/fails")
+def fails():
+    abort(500)
+""",
+    ),
+    ("05", "flask-cors"): Row(
+        catch_all_with_flask_cors, 'cors = CORS(api, expose_headers=["X-Request-ID"])'
+    ),
+    ("05", "a prefix by DispatcherMiddleware"): WORKS,
+    ("05", "a prefix by a middleware of its own"): WORKS,
+    ("05", "its own errors or exceptions"): WORKS,
+    ("05", "a handler for HTTPException", "first"): Row(
+        check_below_prefix, changed={"GET /api/invoices/101 404": '"error_code": 1003'}
+    ),
+    ("05", "a handler for HTTPException", "last"): Row(
+        changed={
+            "GET /api/invoices/101 404": '"error_code": 1003',
+            "GET /nope 404": "<!doctype html>",
+            "POST / 405": "<!doctype html>",
+        }
+    ),
+    ("05", "a handler for 404"): Row(check_below_prefix),
+    ("05", "a blueprint's handler"): Row(blueprint_goes_first),
+}
 
 NUMBERS = {chapter.name[:2]: chapter for chapter in TECHNIQUES}
 CASES = [
@@ -468,8 +678,9 @@ def test_a_technique_works_in_an_app_that_has_more(
     number: str, neighbour: Neighbour, place: str, tmp_path: Path
 ) -> None:
     copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
-    copy.wire(place, views(number, neighbour))
-    check = row(number, neighbour, place).check or CHECKS[number]
+    told = row(number, neighbour, place)
+    copy.wire(place, views(number, neighbour) + told.more)
+    check = told.check or CHECKS[number]
     with copy.served() as client:
         check(client)
 
@@ -507,7 +718,7 @@ def test_what_worked_before_still_does(
     changed = row(number, neighbour, place).changed
     before = answers_before(neighbour)
     for (method, path, _), was, now in zip(steps, before, after, strict=True):
-        request = f"{method} {path}"
+        request = f"{method} {path} {was.status}"
         if request in changed:
             assert comparable(path, was) != comparable(path, now), f"{request} is as before"
             assert changed[request] in now.text, f"{request}: {now}"
@@ -542,8 +753,9 @@ def test_a_technique_works_behind_a_real_server(
     number: str, neighbour: Neighbour, server: str, tmp_path: Path
 ) -> None:
     copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
-    copy.wire("last", views(number, neighbour))
-    check = row(number, neighbour, "last").check or CHECKS[number]
+    told = row(number, neighbour, "last")
+    copy.wire("last", views(number, neighbour) + told.more)
+    check = told.check or CHECKS[number]
     port = free_port()
     with process(copy.command(server, port), tmp_path, port, stderr=subprocess.DEVNULL):
         check(Real(copy, port))

@@ -150,16 +150,20 @@ def subject(node: ast.stmt) -> str:
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0])
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        arguments = node.value.args
-        first = arguments[0] if arguments and isinstance(arguments[0], ast.Constant) else None
-        return ast.unparse(node.value.func) + (ast.unparse(first) if first else "")
+        called = ast.unparse(node.value.func)
+        if called.endswith(".init_app"):
+            return called
+        if called.endswith(".add_url_rule"):
+            return called + ast.unparse(node.value.args[0])
     return ""
 
 
-def in_place_of(old: ast.stmt, new: ast.stmt, text: str) -> str:
-    """Return *text*, the code of *new*; where both are calls, with the arguments of *old*, too.
+def merged(old: ast.stmt, new: ast.stmt, text: str) -> str:
+    """Return what a reader makes of a statement of theirs, *old*, where the README has *new*.
 
-    So ``api = OurApi(app)`` makes ``api = OurApi(app, prefix="/v1")`` of ``api = Api(app, ...)``.
+    Of two calls, the new one gets the arguments of the old one as well: ``api = Api(app, "/v1")``
+    and ``api = OurApi(app)`` make ``api = OurApi(app, "/v1")``. Of two functions, the old one
+    begins with the ``if`` of the new one. Otherwise that is *text*, the code of the new one.
     """
     if isinstance(old, ast.Assign) and isinstance(new, ast.Assign):
         was, now = old.value, new.value
@@ -168,6 +172,13 @@ def in_place_of(old: ast.stmt, new: ast.stmt, text: str) -> str:
             now.keywords += [keyword for keyword in was.keywords if keyword.arg not in named]
             now.args = was.args
             return ast.unparse(new)
+    if isinstance(old, ast.FunctionDef) and isinstance(new, ast.FunctionDef):
+        first = new.body[0]
+        if isinstance(first, ast.If):
+            theirs, ours = old.args.args[0].arg, new.args.args[0].arg
+            [branch] = ast.parse(re.sub(rf"\b{ours}\b", theirs, ast.unparse(first))).body
+            old.body.insert(0, branch)
+            return ast.unparse(old)
     return text
 
 
@@ -182,7 +193,7 @@ def replace(source: str, extra: list[str]) -> tuple[str, list[str]]:
         waiting.append(text)
         for old, old_text in statements(source):
             if subject(new) and subject(new) == subject(old):
-                waiting[-1] = in_place_of(old, new, text)
+                waiting[-1] = merged(old, new, text)
                 source = source.replace(old_text, "\n\n\n".join(waiting), 1)
                 waiting = []
                 break
@@ -297,22 +308,23 @@ class Copy:
         wiring = [text for text in wiring if not text.endswith("app = Flask(__name__)")]
         source = self.main.read_text(encoding="utf-8")
         rest: list[str] = []
-        if str(self.neighbour) in self.recipe.extras:
-            extra = self.recipe.extras[str(self.neighbour)].text
-            extra_imports, extra_code = split(self.adapt(extra))
+        block = self.recipe.extras.get(str(self.neighbour))
+        if block:
+            extra_imports, extra = split(self.adapt(block.text))
             imports += extra_imports
-            source, extra_code = replace(source, extra_code)
-            code, rest = replace("\n\n".join(wiring), extra_code)
-            wiring = [code]
-            wiring = [text for text in rest if text.startswith("app.config")] + wiring
-            rest = [text for text in rest if not text.startswith("app.config")]
-        more_imports, more_code = split(self.adapt(more, is_theirs=True))
-        rest += more_code
+            source, extra = replace(source, extra)
+            code, extra = replace("\n\n".join(wiring), extra)
+            settings = [text for text in extra if text.startswith("app.config")]
+            wiring = [*settings, code]
+            rest = [text for text in extra if text not in settings]
 
+        more_imports, more_code = split(self.adapt(more, is_theirs=True))
+        imports += more_imports
+        source, more_code = replace(source, more_code)
+        rest += more_code
         first = wiring if place == "first" else []
         last = rest if place == "first" else wiring + rest
-        source = insert(source, imports + more_imports, first, last)
-        self.main.write_text(source, encoding="utf-8")
+        self.main.write_text(insert(source, imports, first, last), encoding="utf-8")
 
     def command(self, server: str, port: int) -> list[str]:
         """Return the command that serves the app with gunicorn or waitress."""

@@ -16,13 +16,13 @@ def handle_exception(e):
     return response
 
 
-@app.get("/api/orders/<int:number>")
-def get_order(number):
+@app.get("/api/invoices/<int:number>")
+def get_invoice(number):
     if number > 100:
-        abort(404, "There is no such order")
+        abort(404, "There is no such invoice")
     return {"number": number}
 
 
 @app.get("/")
 def index():
-    return "<h1>Orders</h1>"
+    return "<h1>Invoices</h1>"

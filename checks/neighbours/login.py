@@ -1,4 +1,4 @@
-"""Flask-Login with a login page, a member's page, and an API that a hook closes to strangers."""
+"""Flask-Login with a login page, a member's page, an API, and a part that a hook closes."""
 
 # mypy: ignore-errors
 
@@ -21,8 +21,8 @@ def load_user(user_id):
 
 
 @app.before_request
-def close_api():
-    if request.path.startswith("/api/") and not current_user.is_authenticated:
+def close_the_office():
+    if request.path.startswith("/api/office/") and not current_user.is_authenticated:
         abort(401, "Log in first")
 
 
@@ -41,5 +41,11 @@ def account():
 
 
 @app.get("/api/me")
+@login_required
 def me():
     return {"id": current_user.id}
+
+
+@app.get("/api/office/keys")
+def keys():
+    return {"keys": 3}

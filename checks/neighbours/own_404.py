@@ -12,8 +12,8 @@ def page_not_found(error):
     return "<h1>We have looked everywhere</h1>", 404
 
 
-@app.get("/api/orders/<int:number>")
-def get_order(number):
+@app.get("/api/books/<int:number>")
+def get_book(number):
     if number > 100:
         abort(404)
     return {"number": number}
@@ -21,4 +21,4 @@ def get_order(number):
 
 @app.get("/")
 def index():
-    return "<h1>Orders</h1>"
+    return "<h1>Books</h1>"

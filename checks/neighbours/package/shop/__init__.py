@@ -11,10 +11,10 @@ def create_app(test_config=None):
     if test_config is not None:
         app.config.update(test_config)
 
-    from . import db, orders
+    from . import customers, db
 
     db.init_app(app)
-    app.register_blueprint(orders.bp)
+    app.register_blueprint(customers.bp)
 
     @app.get("/")
     def index():

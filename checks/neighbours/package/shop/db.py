@@ -10,8 +10,8 @@ from flask import current_app, g
 def get_db():
     if "db" not in g:
         g.db = sqlite3.connect(current_app.config["DATABASE"])
-        g.db.execute("CREATE TABLE orders (number)")
-        g.db.execute("INSERT INTO orders VALUES (7)")
+        g.db.execute("CREATE TABLE customers (number)")
+        g.db.execute("INSERT INTO customers VALUES (7)")
     return g.db
 
 
