@@ -14,11 +14,12 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.register_blueprint(views)
 
-    @app.errorhandler(Exception)  # Trap: the article's version hides every bug
+    @app.errorhandler(Exception)  # Trap: a handler for Exception hides every bug
     def framework_error(e: Exception) -> Any:
         if isinstance(e, ApiException):
             return e
         if isinstance(e, HTTPException):
+            # Trap: two parts are too little for a 405, and too much for a 500
             return ApiException(e.description, code=e.code, error_code=1007)
         if not app.config["DEBUG"]:
             return ApiException()

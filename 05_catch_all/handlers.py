@@ -6,7 +6,6 @@ Setting: ``API_PREFIXES``, the paths where errors are always JSON (default ``["/
 See https://flask.palletsprojects.com/errorhandling/#generic-exception-handlers.
 """
 
-import copy
 import re
 import secrets
 from logging import Formatter, LogRecord
@@ -18,9 +17,6 @@ from werkzeug.wrappers import Response
 
 import exceptions
 from exceptions import AccessForbidden, ApiException, HttpError, NotFound
-
-FOR_STATUS = {403: AccessForbidden, 404: NotFound}
-LOG_FORMAT = "[%(asctime)s] %(levelname)s in %(module)s [%(request_id)s]: %(message)s"
 
 
 def request_id() -> str:
@@ -48,6 +44,9 @@ def renders_itself(error: HTTPException) -> bool:
     kind = type(error)
     makes_body = kind.get_body is not HTTPException.get_body
     return makes_body or kind.get_response is not HTTPException.get_response
+
+
+FOR_STATUS = {403: AccessForbidden, 404: NotFound}
 
 
 def as_api_exception(error: HTTPException) -> ApiException:
@@ -94,8 +93,9 @@ def http_error(error: HTTPException) -> HTTPException | Response:
         current_app.logger.error(message, request.path, request.method, exc_info=bug or error)
 
     if isinstance(error, ApiException) and error.code == 500:
-        answer = copy.copy(error)
-        answer.members = {**error.members, "request_id": request_id()}
+        answer = ApiException.__new__(type(error))  # a copy, whatever __init__ asks for
+        members = {**error.members, "request_id": request_id()}
+        answer.__dict__.update(error.__dict__, members=members)
         return answer
     if renders_itself(error):
         return error
@@ -105,6 +105,9 @@ def http_error(error: HTTPException) -> HTTPException | Response:
 def send_request_id(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
     return response
+
+
+LOG_FORMAT = "[%(asctime)s] %(levelname)s in %(module)s [%(request_id)s]: %(message)s"
 
 
 def printable(text: str) -> str:
@@ -131,8 +134,9 @@ def init_app(app: Flask) -> None:
     ValueError names a bad setting. Flask asks the handler for HTTPException that came last.
     """
     prefixes = app.config.setdefault("API_PREFIXES", ["/j", "/v1"])
-    if not all(str(prefix).startswith("/") for prefix in prefixes):
-        raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths like ['/api']")
+    for prefix in prefixes:
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths like ['/api']")
 
     exceptions.init_app(app)
     app.register_error_handler(ApiException, http_error)

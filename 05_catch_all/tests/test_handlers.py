@@ -3,7 +3,7 @@ import logging
 import re
 from io import StringIO
 from logging.config import dictConfig
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Blueprint, Flask, abort, got_request_exception, request
@@ -30,6 +30,7 @@ from exceptions import ApiException, NotFound
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
+BASIC = WWWAuthenticate("basic", {"realm": "the desk"})
 SECRET = "the password is hunter2"
 FORGED = "[2026-01-01 00:00:00,000] INFO in login [-]: Login by admin"
 
@@ -162,7 +163,7 @@ def test_a_status_without_a_description_tells_its_name(app: Flask, client: Flask
         (MethodNotAllowed(["GET", "PUT"]), "Allow", "GET, PUT"),
         (TooManyRequests(retry_after=30), "Retry-After", "30"),
         (RequestedRangeNotSatisfiable(100), "Content-Range", "bytes */100"),
-        (Unauthorized(www_authenticate=WWWAuthenticate("basic")), "WWW-Authenticate", "Basic"),
+        (Unauthorized(www_authenticate=BASIC), "WWW-Authenticate", 'Basic realm="the desk"'),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -188,17 +189,21 @@ def test_malformed_json_is_an_http_error(app: Flask, client: FlaskClient) -> Non
     assert result(client.post("/j/json", data="{", content_type="application/json"))[0] == 400
 
 
+def abort_as_webargs(status: int, **data: Any) -> NoReturn:
+    """Raise an error as the ``abort`` of webargs and of flask-smorest does."""
+    error: Any = default_exceptions[status]()
+    error.data = data
+    raise error
+
+
 def test_what_webargs_says_of_an_error_is_kept(app: Flask, client: FlaskClient) -> None:
-    """flask-smorest's ``abort`` is that of webargs, which puts its arguments into ``error.data``."""
-    theirs = pytest.importorskip("webargs.flaskparser").abort
     fields = {"json": {"name": ["Missing."]}}
-    app.add_url_rule("/j/fields", "fields", lambda: theirs(422, ValueError(), messages=fields))
-    app.add_url_rule(
-        "/j/taken",
-        "taken",
-        lambda: theirs(409, message="Taken.", errors={"name": 1}, headers={"Retry-After": "3"}),
-    )
-    app.add_url_rule("/j/secret", "secret", lambda: theirs(500, message=SECRET, errors=SECRET))
+    app.add_url_rule("/j/fields", "fields", lambda: abort_as_webargs(422, messages=fields))
+    taken = {"message": "Taken.", "errors": {"name": 1}, "headers": {"Retry-After": "3"}}
+    app.add_url_rule("/j/taken", "taken", lambda: abort_as_webargs(409, **taken))
+    secret = {"message": SECRET, "errors": SECRET}
+    app.add_url_rule("/j/secret", "secret", lambda: abort_as_webargs(500, **secret))
+
     answer = client.get("/j/fields")
     assert result(answer)[:2] == (422, 1007)
     assert answer.get_json()["errors"] == fields
@@ -210,10 +215,12 @@ def test_what_webargs_says_of_an_error_is_kept(app: Flask, client: FlaskClient) 
 
 def test_an_attribute_data_may_be_something_else(app: Flask, client: FlaskClient) -> None:
     class Odd(HTTPException):
-        code, data = 418, ["not", "webargs"]
+        code = 418
+        description = "An odd pot."
+        data = ("not", "webargs")
 
     add_raising(app, "/j/odd", Odd())
-    assert result(client.get("/j/odd")) == (418, 1007, "I'm a teapot")
+    assert result(client.get("/j/odd")) == (418, 1007, "An odd pot.")
 
 
 class Rendering(HTTPException):
