@@ -34,7 +34,6 @@ class ApiException(Exception):  # Trap: str(error) is a tuple
 
 
 json_api = Blueprint("json_api", __name__, url_prefix="/j")
-add_views(json_api, sys.modules[__name__])  # the views of app.py, with the errors of this module
 
 
 @json_api.errorhandler(ApiException)
@@ -51,6 +50,9 @@ def error_handler(error: Any) -> ApiResult:
     else:
         message, status = error.message, 500  # Trap: error.message does not exist
     return ApiResult({"message": message}, status=status)  # Trap: two handlers, two shapes
+
+
+add_views(json_api, sys.modules[__name__])  # the views of app.py, with the errors of this module
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

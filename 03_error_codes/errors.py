@@ -94,6 +94,6 @@ def init_app(app: Flask) -> None:
     prefix = app.config.setdefault("API_PREFIX", "/j")
     if not isinstance(prefix, str) or not prefix.startswith("/"):
         raise ValueError(f"API_PREFIX is {prefix!r}, not a path that begins with /")
-    app.register_error_handler(ApiException, ApiException.to_result)
+    app.register_error_handler(ApiException, lambda error: error.to_result())
     app.register_error_handler(HTTPException, http_error)
     app.cli.command("errors")(print_catalogue)

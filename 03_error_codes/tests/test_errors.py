@@ -4,13 +4,14 @@ import copy
 import logging
 import pickle
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, Response, abort, got_request_exception, make_response, request
 from flask.testing import FlaskClient
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import TooManyRequests, Unauthorized
+from werkzeug.exceptions import HTTPException, TooManyRequests, Unauthorized
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
@@ -69,6 +70,20 @@ def test_a_copy_says_the_same(app: Flask, message: str | None) -> None:
         assert str(same) == str(error) == (message or "not_found")
         with app.test_request_context():
             assert same.to_result().json == error.to_result().json
+
+
+def test_a_subclass_may_send_more(app: Flask, client: FlaskClient) -> None:
+    class TooFast(ApiException):
+        def to_result(self) -> Response:
+            response = super().to_result()
+            response.headers["Retry-After"] = "30"
+            return response
+
+    @app.get("/often")
+    def often() -> str:
+        raise TooFast(errors.illegal_state)
+
+    assert client.get("/often").headers["Retry-After"] == "30"
 
 
 # HTTP errors and bugs
@@ -132,6 +147,18 @@ def test_a_redirect_stays_as_it_is_where_exceptions_are_trapped(
     assert client.get("/j/echo").location == "http://localhost/j/echo/"
 
 
+def test_an_exception_without_a_status_is_a_500_where_exceptions_are_trapped(
+    app: Flask, client: FlaskClient
+) -> None:
+    app.config["TRAP_HTTP_EXCEPTIONS"] = True  # otherwise Flask asks no handler about it
+
+    @app.get("/j/vague")
+    def vague() -> str:
+        raise HTTPException("Something")
+
+    assert sent(client.get("/j/vague")) == (500, {"r": 1000, "msg": "unknown_error"})
+
+
 def test_a_bug_is_1000_logged_once_signalled_once_and_tells_nothing(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,6 +172,22 @@ def test_a_bug_is_1000_logged_once_signalled_once_and_tells_nothing(
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info and record.exc_info[0] is ZeroDivisionError
     assert [type(error) for error in signalled] == [ZeroDivisionError]
+
+
+def test_a_handler_for_exception_can_leave_bugs_to_ours(
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.errorhandler(Exception)
+    def page(error: Exception) -> tuple[str, int]:
+        if errors.is_api_request():
+            raise error
+        return "<h1>Sorry</h1>", 500
+
+    app.add_url_rule("/page", view_func=lambda: str(1 / 0))
+    assert client.get("/page").text == "<h1>Sorry</h1>"
+    assert sent(client.get("/j/users/9")) == (404, {"r": 1003, "msg": "not_found"})
+    assert sent(client.get("/j/boom")) == (500, {"r": 1000, "msg": "unknown_error"})
+    assert caplog.text.count("ZeroDivisionError:") == 1
 
 
 def test_a_bug_fails_the_test_that_meets_it() -> None:
@@ -166,7 +209,7 @@ def test_the_exception_that_was_raised_is_not_changed(app: Flask, client: FlaskC
     assert after == before
 
 
-@pytest.mark.parametrize("prefix", ["j/", "", 7, ["/j"]])
+@pytest.mark.parametrize("prefix", ["j/", "", 7, Path("/j")])
 def test_a_prefix_that_is_not_a_path_is_refused_by_name(prefix: object) -> None:
     with pytest.raises(ValueError, match="API_PREFIX is"):
         create_app({"API_PREFIX": prefix})
