@@ -17,8 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     @app.after_request  # Trap: some responses never pass the hook
     def after_request(response: Response) -> Response:
-        # Trap: any site can read your API
-        # Trap: * doesn't work with cookies
+        # Trap: * lets strangers in and keeps cookies out
         # Trap: headers.add may send a header twice
         response.headers.add("Access-Control-Allow-Origin", "*")
         response.headers.add("Access-Control-Allow-Headers", "Content-Type,Authorization")

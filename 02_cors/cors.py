@@ -17,9 +17,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import Flask
 
 HeaderList = list[tuple[str, str]]
-
 READABLE = "Location, X-Request-ID"  # response headers that a page sees besides a few basic ones
-PREFLIGHT = [
+PREFLIGHT: HeaderList = [
     ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE"),
     ("Access-Control-Allow-Headers", "Content-Type, Authorization, X-Request-ID"),
     ("Access-Control-Max-Age", "600"),  # seconds
