@@ -275,6 +275,7 @@ api.register_blueprint(more)
     "a blueprint's handler": """
 more = Blueprint("more", __name__, url_prefix="/api")
 more.register_error_handler(HTTPException, as_json)
+{more}
 
 
 @more.get("/raises")
@@ -311,12 +312,15 @@ app.register_blueprint(outer)
 }
 
 
-def views(chapter: str, neighbour: Neighbour) -> str:
-    """Return the imports and views with which the neighbour's author uses the technique."""
-    if chapter not in RAISING:
-        return ""
-    imports, statement = RAISING[chapter]
-    return imports + VIEWS.get(neighbour.name, PLAIN_VIEWS).replace("{raise}", statement)
+def written_next(number: str, neighbour: Neighbour, more: str) -> str:
+    """Return what the neighbour's author writes then: *more*, and views that use the technique."""
+    if number not in RAISING:
+        return more
+    imports, statement = RAISING[number]
+    views = VIEWS.get(neighbour.name, PLAIN_VIEWS)
+    if "{more}" not in views:
+        views += more
+    return imports + views.replace("{raise}", statement).replace("{more}", more)
 
 
 # Probes: what each technique has to do in every neighbour
@@ -360,22 +364,24 @@ def check_uploads(client: Client, **headers: str) -> None:
         assert "GET" in wrong_method.headers["Allow"], wrong_method
 
 
+LISTED = "https://desk.example"  # the origin in the app that the README shows
+
+
 def check_cors(client: Client) -> None:
     """Pages of the listed origin read every answer, errors and preflights too; no others do."""
-    [origin] = re.findall(r'CORS_ORIGINS"\] = \["([^"]+)"', client.readme)
     steps = USED[client.name]
     steps = [one for one in steps if one[1].startswith(client.mount)]
     for method, path, arguments in [*steps, step(f"GET {client.mount}/nope")]:
         arguments = {name: value for name, value in arguments.items() if name != "headers"}
-        for sender, allowed in ((origin, [origin]), (f"{origin}.evil.example", [])):
+        for sender, allowed in ((LISTED, [LISTED]), (f"{LISTED}.evil.example", [])):
             answer = client.open(method, path, headers={"Origin": sender}, **arguments)
             assert answer.headers.getlist("Access-Control-Allow-Origin") == allowed, answer
             assert ",".join(answer.headers.getlist("Vary")).count("Origin") == 1, answer
     for path in {path for _, path, _ in steps}:
-        asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+        asked = {"Origin": LISTED, "Access-Control-Request-Method": "PUT"}
         preflight = client.open("OPTIONS", path, headers=asked)
         assert preflight.status in (200, 204), preflight
-        assert preflight.headers.getlist("Access-Control-Allow-Origin") == [origin], preflight
+        assert preflight.headers.getlist("Access-Control-Allow-Origin") == [LISTED], preflight
         assert "PUT" in preflight.headers["Access-Control-Allow-Methods"], preflight
 
 
@@ -464,6 +470,37 @@ PLACES = {"02": ["last"]}  # its page says: call it last
 # Checks of rows: what a README says of a neighbour, where that is more than "it works"
 
 
+def cors_with_login(client: Client) -> None:
+    check_cors(client)
+    answer = client.post("/login", data={"password": "lovelace"}, headers={"Origin": LISTED})
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "Secure; HttpOnly; Path=/; SameSite=None" in answer.headers["Set-Cookie"], answer
+
+
+def cors_with_csrf(client: Client) -> None:
+    check_cors(client)
+    asked = {"Origin": LISTED, "Access-Control-Request-Method": "POST"}
+    preflight = client.open("OPTIONS", "/api/comments", headers=asked)
+    assert "X-CSRFToken" in preflight.headers["Access-Control-Allow-Headers"]
+
+    def comment() -> Answer:
+        url = "https://localhost"
+        token = client.get("/token", base_url=url).text
+        headers = {"Origin": LISTED, "Referer": f"{LISTED}/", "X-CSRFToken": token}
+        return client.post("/api/comments", json={"text": "Hi"}, base_url=url, headers=headers)
+
+    assert "referrer does not match" in comment().text
+    assert isinstance(client, Forked)
+    client.value("app.config.update(WTF_CSRF_SSL_STRICT=False)")
+    assert comment().status == 201
+
+
+def cors_with_another_app(client: Client) -> None:
+    check_cors(client)
+    answer = client.get("/", headers={"Origin": LISTED})
+    assert answer.headers["Access-Control-Allow-Origin"] == LISTED, answer
+
+
 def codes_in_restful(client: Forked) -> None:
     check_raised_code(client)
     assert client.get("/api/nope").json == NOT_FOUND
@@ -505,6 +542,41 @@ def codes_in_blueprint(client: Forked) -> None:
     assert client.get("/api/letters/101").json == {"status": 404, "title": "Not Found"}
 
 
+def success_by_make_response(client: Forked) -> None:
+    check_exception(client)
+    answer = client.get("/api/done")
+    said = {"error_code": 0, "msg": "success", "request": "GET /api/done", "number": 7}
+    assert (answer.status, answer.json) == (200, said), answer
+
+
+def exception_beside_webargs(client: Forked) -> None:
+    success_by_make_response(client)
+    path = {"flask-smorest": "/api/pets/", "APIFlask": "/api/pets"}[client.name]
+    headers = {"Content-Type": "application/json"}
+    assert client.post(path, data="[" * 100_000, headers=headers).status == 500
+    assert client.post("/api/own", data="[" * 100_000, headers=headers).status == 400
+
+
+def exception_with_login(client: Forked) -> None:
+    check_exception(client)
+    answer = client.get("/api/me")
+    assert (answer.status, answer.json["error_code"]) == (403, 1001), answer
+
+
+def exception_with_sentry(client: Forked) -> None:
+    check_exception(client)
+    assert client.get("/api/fails").json["error_code"] == 999
+    assert client.get("/api/bug").status == 500
+    check_reports(client)
+
+
+def exception_with_flask_cors(client: Forked) -> None:
+    check_exception(client)
+    answer = client.get("/api/guests/7", headers={"Origin": LISTED})
+    assert (answer.status, answer.json["error_code"]) == (404, 1003), answer
+    assert answer.headers["Access-Control-Allow-Origin"] in ("*", LISTED), answer
+
+
 def catch_all_with_login(client: Forked) -> None:
     check_catch_all(client)
     answer = client.get("/api/me")
@@ -534,13 +606,15 @@ def blueprint_goes_first(client: Forked) -> None:
 class Row:
     """A row of a table "If your app has ..." as a test.
 
-    *check* is made instead of the technique's own. *more* is code that the reader writes for it.
-    *changed* has the requests of ``USED`` that are answered differently than before, each with
-    the status that it had and with a part of the new answer.
+    *check* is made instead of the technique's own. *more* is code that the reader writes for it;
+    *edits* are what they change in copied files, a text and what stands there then. *changed* has
+    the requests of ``USED`` that are answered differently than before, each with the status that
+    it had and with a part of the new answer.
     """
 
     check: Callable[[Any], None] | None = None
     more: str = ""
+    edits: dict[str, tuple[str, str]] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
 
 
@@ -548,6 +622,27 @@ WORKS = Row()
 # By chapter and neighbour, and where it makes a difference by place. In a neighbour that isn't here
 # the technique just works, so it needs no row.
 ROWS: dict[tuple[str, ...], Row] = {
+    ("02", "flask-cors"): WORKS,
+    ("02", "Flask-Login"): Row(
+        cors_with_login,
+        """
+app.config["CORS_CREDENTIALS"] = True
+app.config["SESSION_COOKIE_SAMESITE"] = "None"
+app.config["SESSION_COOKIE_SECURE"] = True
+""",
+    ),
+    ("02", "CSRFProtect"): Row(
+        cors_with_csrf, edits={"cors.py": ("Authorization, ", "Authorization, X-CSRFToken, ")}
+    ),
+    ("02", "a prefix by DispatcherMiddleware"): Row(
+        cors_with_another_app,
+        """
+site.config["CORS_ORIGINS"] = ["https://desk.example"]
+cors.init_app(site)
+""",
+    ),
+    ("02", "a prefix by a middleware of its own"): Row(cors_with_another_app),
+    ("02", "a package with a factory"): WORKS,
     ("03", "Flask-RESTful"): Row(codes_in_restful),
     ("03", "Flask-RESTX"): Row(codes_in_restful),
     ("03", "flask-smorest", "first"): Row(codes_before_smorest),
@@ -597,6 +692,121 @@ def fails():
         changed={"GET /api/invoices/101 404": '{"msg":"not_found","r":1003}'}
     ),
     ("03", "a handler for 404"): WORKS,
+    ("04", "Flask-RESTful"): Row(
+        success_by_make_response,
+        """
+from exceptions import Success
+from flask import make_response
+
+
+class Done(Resource):
+    def get(self):
+        return make_response(Success(members={"number": 7}))
+
+
+api.add_resource(Done, "/api/done")
+""",
+    ),
+    ("04", "Flask-RESTX"): Row(
+        success_by_make_response,
+        """
+from exceptions import Success
+from flask import make_response
+
+
+@api.route("/done")
+class Done(Resource):
+    def get(self):
+        return make_response(Success(members={"number": 7}))
+""",
+    ),
+    ("04", "flask-smorest"): Row(
+        exception_beside_webargs,
+        """
+from exceptions import Success
+from flask import make_response, request
+
+others = Blueprint("others", "others", url_prefix="/api")
+
+
+@others.route("/done")
+class Done(MethodView):
+    @others.response(200, PetSchema)
+    def get(self):
+        return make_response(Success(members={"number": 7}))
+
+
+api.register_blueprint(others)
+
+
+@app.post("/api/own")
+def own():
+    return request.get_json()
+""",
+    ),
+    ("04", "APIFlask"): Row(
+        exception_beside_webargs,
+        """
+from exceptions import Success
+from flask import make_response, request
+
+
+@app.get("/api/done")
+@app.output(PetOut)
+def done():
+    return make_response(Success(members={"number": 7}))
+
+
+@app.post("/api/own")
+def own():
+    return request.get_json()
+""",
+    ),
+    ("04", "Flask-Login"): Row(
+        exception_with_login,
+        """
+from exceptions import AccessForbidden
+
+
+@login_manager.unauthorized_handler
+def unauthorized():
+    raise AccessForbidden
+""",
+    ),
+    ("04", "CSRFProtect"): WORKS,
+    ("04", "Sentry"): Row(
+        exception_with_sentry,
+        """
+@app.get("/api/fails")
+def fails():
+    raise ApiException
+""",
+    ),
+    ("04", "flask-cors"): Row(
+        exception_with_flask_cors,
+        """
+guests = Blueprint("guests", __name__, url_prefix="/api/guests")
+CORS(guests)
+
+
+@guests.get("/<int:number>")
+def guest(number):
+    raise NotFound
+
+
+app.register_blueprint(guests)
+""",
+    ),
+    ("04", "a prefix by DispatcherMiddleware"): WORKS,
+    ("04", "a prefix by a middleware of its own"): WORKS,
+    ("04", "nested blueprints"): WORKS,
+    ("04", "async views"): WORKS,
+    ("04", "a package with a factory"): WORKS,
+    ("04", "its own errors or exceptions"): WORKS,
+    ("04", "a handler for HTTPException"): WORKS,
+    ("04", "a blueprint's handler"): Row(
+        more="more.register_error_handler(ApiException, lambda error: error)"
+    ),
     ("05", "Flask-RESTful"): Row(
         changed={
             "GET /api/todos/none 404": '"error_code": 1003, "msg": "There is no todo none"',
@@ -679,7 +889,8 @@ def test_a_technique_works_in_an_app_that_has_more(
 ) -> None:
     copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
     told = row(number, neighbour, place)
-    copy.wire(place, views(number, neighbour) + told.more)
+    copy.wire(place, written_next(number, neighbour, told.more))
+    copy.edit(told.edits)
     check = told.check or CHECKS[number]
     with copy.served() as client:
         check(client)
@@ -754,7 +965,8 @@ def test_a_technique_works_behind_a_real_server(
 ) -> None:
     copy = Copy(tmp_path, neighbour, recipe(NUMBERS[number]))
     told = row(number, neighbour, "last")
-    copy.wire("last", views(number, neighbour) + told.more)
+    copy.wire("last", written_next(number, neighbour, told.more))
+    copy.edit(told.edits)
     check = told.check or CHECKS[number]
     port = free_port()
     with process(copy.command(server, port), tmp_path, port, stderr=subprocess.DEVNULL):

@@ -313,18 +313,30 @@ class Copy:
             extra_imports, extra = split(self.adapt(block.text))
             imports += extra_imports
             source, extra = replace(source, extra)
-            code, extra = replace("\n\n".join(wiring), extra)
-            settings = [text for text in extra if text.startswith("app.config")]
-            wiring = [*settings, code]
-            rest = [text for text in extra if text not in settings]
+            # By another name, the block's call of init_app is instead of the app's.
+            for module in re.findall(r"(?m)^from (\w+) import init_app as", block.text):
+                wiring = [text for text in wiring if f"{module}.init_app(" not in text]
+            code, rest = replace("\n\n\n".join(wiring), extra)
+            wiring = [code]
 
         more_imports, more_code = split(self.adapt(more, is_theirs=True))
         imports += more_imports
         source, more_code = replace(source, more_code)
         rest += more_code
+        settings = [text for text in rest if text.startswith("app.config")]
+        wiring = [*settings, *wiring]
+        rest = [text for text in rest if text not in settings]
         first = wiring if place == "first" else []
         last = rest if place == "first" else wiring + rest
         self.main.write_text(insert(source, imports, first, last), encoding="utf-8")
+
+    def edit(self, edits: dict[str, tuple[str, str]]) -> None:
+        """In copied files, by name: put a text in the place of another."""
+        for name, (old, new) in edits.items():
+            path = self.main.parent / name
+            code = path.read_text(encoding="utf-8")
+            assert code.count(old) == 1, f"{name} doesn't have {old!r} once"
+            path.write_text(code.replace(old, new), encoding="utf-8")
 
     def command(self, server: str, port: int) -> list[str]:
         """Return the command that serves the app with gunicorn or waitress."""
@@ -383,7 +395,6 @@ class Client:
         self.name = copy.neighbour.name
         self.mount = copy.neighbour.mount
         self.folder = copy.folder
-        self.readme = copy.recipe.app.text if copy.recipe else ""  # the app that was copied
 
     def open(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send a request; the arguments are those of Werkzeug's client."""
