@@ -19,6 +19,7 @@ def create_app() -> Flask:
         if isinstance(e, ApiException):
             return e
         if isinstance(e, HTTPException):
+            # Trap: pages for people become JSON
             # Trap: two parts are too little for a 405, and too much for a 500
             return ApiException(e.description, code=e.code, error_code=1007)
         if not app.config["DEBUG"]:
