@@ -12,7 +12,6 @@ import click
 from flask import Flask, has_request_context, json, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Request
 
 
 def request_line(environ: Any = None) -> str | None:
@@ -21,8 +20,9 @@ def request_line(environ: Any = None) -> str | None:
         environ = request.environ
     if environ is None:
         return None
-    sent = Request(environ, populate_request=False)  # leaves Flask's request in environ alone
-    return f"{sent.method} {sent.root_path}{sent.path}"
+    # SCRIPT_NAME is the prefix that the app is mounted at. WSGI keeps bytes in strings (PEP 3333).
+    raw = environ.get("SCRIPT_NAME", "").rstrip("/") + environ.get("PATH_INFO", "")
+    return f"{environ['REQUEST_METHOD']} {raw.encode('latin1').decode(errors='replace')}"
 
 
 def as_text(value: Any) -> str:
@@ -56,12 +56,10 @@ class ApiException(HTTPException):
         *code* is the HTTP status, 500 if neither the caller nor the class says one. Every argument
         is optional, because pickle and copy create the exception without any.
         """
-        # Compare with None: 0 and "" are values that a caller may mean.
-        if msg is not None:
-            self.msg = msg
-        if error_code is not None:
-            self.error_code = error_code
-        self.code = code or self.code or 500  # no HTTP status is 0
+        # Compare with None: 0 and "" are values that a caller may mean. (No HTTP status is 0.)
+        self.msg = self.msg if msg is None else msg
+        self.error_code = self.error_code if error_code is None else error_code
+        self.code = code or self.code or 500
         self.headers = Headers(headers)
         self.members = dict(members or {})
         super().__init__(description=as_text(self.msg))  # what logs and tracebacks show
@@ -71,9 +69,8 @@ class ApiException(HTTPException):
 
         A ``msg`` that JSON can't hold is sent as text; for a member, TypeError is raised.
         """
-        body = {"error_code": self.error_code, "msg": self.msg, "request": request_line(environ)}
-        for name, value in self.members.items():
-            body.setdefault(name, value)  # keeps the three above
+        body = dict(self.members, error_code=self.error_code, msg=self.msg)
+        body["request"] = request_line(environ)
         try:
             text = json.dumps(body)
             text.encode()  # half an emoji fails here if the app's JSON provider doesn't escape it
@@ -150,7 +147,7 @@ class ClientTypeError(ApiException):
 
 
 class HttpError(ApiException):
-    """Any other HTTP error, with its own status. msg says which."""
+    """Any other HTTP error. Its status and msg say which."""
 
     error_code = 1007
     msg = "http_error"
@@ -158,12 +155,9 @@ class HttpError(ApiException):
 
 def print_errors() -> None:
     """List the error codes, what they mean and what to do."""
-    errors = [ApiException]
-    for error in errors:
-        errors.extend(error.__subclasses__())
-    for error in sorted(errors, key=lambda error: error.error_code):
-        status = "any" if error is HttpError else error.code or 500
-        click.echo(f"{error.error_code:4} {status} {error.msg!s:20}{error.__doc__ or ''}")
+    kinds: list[type[ApiException]] = [ApiException, *ApiException.__subclasses__()]
+    for kind in sorted(kinds, key=lambda kind: kind.error_code):
+        click.echo(f"{kind.error_code:4} {kind.code or 500} {kind.msg!s:20}{kind.__doc__ or ''}")
 
 
 def init_app(app: Flask) -> None:

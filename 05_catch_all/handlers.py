@@ -139,6 +139,7 @@ def init_app(app: Flask) -> None:
             raise ValueError(f"API_PREFIXES is {prefixes!r}, not a list of paths like ['/api']")
 
     exceptions.init_app(app)
+    # Ours takes the place of the handler that exceptions.init_app registers, which logs nothing.
     app.register_error_handler(ApiException, http_error)
     app.register_error_handler(HTTPException, http_error)
     app.after_request(send_request_id)
