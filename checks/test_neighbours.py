@@ -48,6 +48,8 @@ NEIGHBOURS = [
     Neighbour("a handler for HTTPException", "http_handler.py", "http_handler"),
     Neighbour("a handler for 404", "own_404.py", "own_404"),
     Neighbour("a blueprint's handler", "blueprint_handler.py", "blueprint_handler"),
+    Neighbour("a JSON provider of its own", "own_json.py", "own_json"),
+    Neighbour("logging of its own", "own_logging.py", "own_logging"),
 ]
 BY_NAME = {neighbour.name: neighbour for neighbour in NEIGHBOURS}
 # Where what stands between Flask and the network makes a difference: files, and headers of CORS.
@@ -181,6 +183,15 @@ USED = {
         step("GET /"),
         step("GET /api/letters/7"),
         step("GET /api/letters/101"),
+    ],
+    "a JSON provider of its own": [
+        step("GET /api/day"),
+        step("POST /api/echo", json={"a": [1]}),
+        step("POST /api/echo", data="{", headers={"Content-Type": "application/json"}),
+    ],
+    "logging of its own": [
+        step("GET /api/greet/ada"),
+        step("GET /nope"),
     ],
     "a handler for 404": [
         step("GET /"),
@@ -552,9 +563,8 @@ def success_by_make_response(client: Forked) -> None:
 def exception_beside_webargs(client: Forked) -> None:
     success_by_make_response(client)
     path = {"flask-smorest": "/api/pets/", "APIFlask": "/api/pets"}[client.name]
-    headers = {"Content-Type": "application/json"}
-    assert client.post(path, data="[" * 100_000, headers=headers).status == 500
-    assert client.post("/api/own", data="[" * 100_000, headers=headers).status == 400
+    assert client.post(path, **NESTED).status == 500
+    assert client.post("/api/own", **NESTED).status == 400
 
 
 def exception_with_login(client: Forked) -> None:
@@ -575,6 +585,14 @@ def exception_with_flask_cors(client: Forked) -> None:
     answer = client.get("/api/guests/7", headers={"Origin": LISTED})
     assert (answer.status, answer.json["error_code"]) == (404, 1003), answer
     assert answer.headers["Access-Control-Allow-Origin"] in ("*", LISTED), answer
+
+
+NESTED = {"data": "[" * 100_000, "headers": {"Content-Type": "application/json"}}
+
+
+def exception_beside_errors(client: Forked) -> None:
+    check_exception(client)
+    assert client.value('app.test_cli_runner().invoke(args=["errors"]).output') == "E42\n"
 
 
 def catch_all_with_login(client: Forked) -> None:
@@ -802,7 +820,14 @@ app.register_blueprint(guests)
     ("04", "nested blueprints"): WORKS,
     ("04", "async views"): WORKS,
     ("04", "a package with a factory"): WORKS,
-    ("04", "its own errors or exceptions"): WORKS,
+    ("04", "its own errors or exceptions"): Row(
+        exception_beside_errors,
+        """
+@app.cli.command("errors")
+def errors():
+    print(SOLD_OUT)
+""",
+    ),
     ("04", "a handler for HTTPException"): WORKS,
     ("04", "a blueprint's handler"): Row(
         more="more.register_error_handler(ApiException, lambda error: error)"
@@ -865,11 +890,25 @@ def fails():
     ),
     ("05", "a handler for 404"): Row(check_below_prefix),
     ("05", "a blueprint's handler"): Row(blueprint_goes_first),
+    ("05", "logging of its own"): Row(
+        edits={
+            "own_logging.py": (
+                '"format": "%(levelname)s %(message)s"',
+                '"class": "handlers.LogFormatter", "format": "[%(request_id)s] %(message)s"',
+            )
+        }
+    ),
 }
 
 NUMBERS = {chapter.name[:2]: chapter for chapter in TECHNIQUES}
 CASES = [
-    pytest.param(number, neighbour, place, id=f"{number}-{neighbour}-{place}")
+    pytest.param(
+        number,
+        neighbour,
+        place,
+        id=f"{number}-{neighbour}-{place}",
+        marks=[pytest.mark.drill] if place == "first" else [],  # to keep the quick checks quick
+    )
     for number in NUMBERS
     for neighbour in NEIGHBOURS
     for place in PLACES.get(number, ["first", "last"])

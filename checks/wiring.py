@@ -26,7 +26,7 @@ from werkzeug.test import Client as TestClient
 from werkzeug.test import EnvironBuilder
 
 from book import ROOT
-from pages import Block, blocks, section, tokens
+from pages import section, tokens
 
 TITLE = "Use it in your app"
 TABLE = "If your app has ..."
@@ -45,9 +45,9 @@ class Recipe:
     chapter: Path
     text: str
     modules: list[str]  # the files to copy, without their .py
-    app: Block
+    app: str  # its code
     rows: dict[str, str]  # by the neighbour's name: what the table says
-    extras: dict[str, Block]  # by the neighbour's name: the code for it
+    extras: dict[str, str]  # by the neighbour's name: the code for it
 
     def __str__(self) -> str:
         return self.chapter.name
@@ -105,13 +105,20 @@ def table(page: Path) -> dict[str, str]:
 def recipe(chapter: Path) -> Recipe:
     """Read the README of *chapter*. LookupError: its section doesn't have exactly one app."""
     page = chapter / "README.md"
-    text = "\n".join(line for _, line in section(page, TITLE))
+    lines = section(page, TITLE)
+    text = "\n".join(line for _, line in lines)
     modules = list(dict.fromkeys(re.findall(r"\[`(\w+)\.py`\]\(\1\.py\)", text)))
-    code = [b for b in blocks(page) if (b.section, b.language) == (TITLE, "python")]
-    apps = [b for b in code if not b.file and "\napp = Flask(__name__)\n" in b.text]
+    numbers = [number for number, _ in lines]
+    apps, extras = [], {}
+    for token in tokens(page):
+        if token.type == "fence" and token.map and token.map[0] + 1 in numbers:
+            language, _, name = token.info.partition(" ")
+            if language == "python" and not name and "\napp = Flask(__name__)\n" in token.content:
+                apps.append(token.content)
+            elif language == "python" and name:
+                extras.update(dict.fromkeys(name.split(", "), token.content))
     if len(apps) != 1 or not modules:
         raise LookupError(f"{page}: {TITLE!r} has {len(apps)} apps and links to {modules}")
-    extras = {name: b for b in code if b.file for name in b.file.split(", ")}
     return Recipe(chapter, text, modules, apps[0], table(page), extras)
 
 
@@ -280,7 +287,7 @@ class Copy:
         if self.neighbour.is_package:
             code = with_dots(code, self.recipe.modules)
             silent = [] if is_theirs else untold(code, self.recipe.text)
-            where = f"{self.recipe.app}: {TITLE!r}"
+            where = f"{self.recipe}/README.md: {TITLE!r}"
             assert not silent, f"{where} doesn't say that {silent} get a dot in a package"
         return code
 
@@ -304,17 +311,17 @@ class Copy:
             name = names.get(module, module)
             (self.main.parent / f"{name}.py").write_text(self.adapt(code), encoding="utf-8")
 
-        imports, wiring = split(self.adapt(self.recipe.app.text))
+        imports, wiring = split(self.adapt(self.recipe.app))
         wiring = [text for text in wiring if not text.endswith("app = Flask(__name__)")]
         source = self.main.read_text(encoding="utf-8")
         rest: list[str] = []
         block = self.recipe.extras.get(str(self.neighbour))
         if block:
-            extra_imports, extra = split(self.adapt(block.text))
+            extra_imports, extra = split(self.adapt(block))
             imports += extra_imports
             source, extra = replace(source, extra)
             # By another name, the block's call of init_app is instead of the app's.
-            for module in re.findall(r"(?m)^from (\w+) import init_app as", block.text):
+            for module in re.findall(r"(?m)^from (\w+) import init_app as", block):
                 wiring = [text for text in wiring if f"{module}.init_app(" not in text]
             code, rest = replace("\n\n\n".join(wiring), extra)
             wiring = [code]
