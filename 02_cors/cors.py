@@ -47,6 +47,7 @@ class CrossOrigin:
             start_response("204 No Content", self.replace([], permission))
             return []
 
+        # After an error an app may call it once more, with exc_info (PEP 3333).
         def start_with_cors(status: str, headers: HeaderList, *exc_info: Any) -> Any:
             return start_response(status, self.replace(headers, permission), *exc_info)
 
@@ -70,7 +71,8 @@ class CrossOrigin:
         kept = [header for header in headers if not header[0].lower().startswith("access-control-")]
         vary = ",".join(value for name, value in headers if name.lower() == "vary")
         fields = [field.strip().lower() for field in vary.split(",")]
-        # Even without an Origin, because a cache may give this answer to the front end.
+        # Even without an Origin, because a cache may give this answer to the front end. Where the
+        # app has sent "*", no cache may give it to anybody.
         if "*" not in self.origins and "origin" not in fields and "*" not in fields:
             kept.append(("Vary", "Origin"))
         return kept + permission
@@ -82,7 +84,7 @@ def check_origin(origin: str) -> None:
         raise ValueError(f"CORS_ORIGINS: {origin!r} needs punycode, as in xn--bcher-kva.example")
     url = urlsplit(origin)
     if not url.netloc or "*" in origin or origin != f"{url.scheme}://{url.netloc}".lower():
-        raise ValueError(f"CORS_ORIGINS: {origin!r} is not scheme://host:port, all in lower case")
+        raise ValueError(f"CORS_ORIGINS: {origin!r} is not just scheme://host:port in lower case")
     if (url.scheme, url.port) in [("http", 80), ("https", 443)]:
         raise ValueError(f"CORS_ORIGINS: {origin!r} has a port that browsers leave out")
 

@@ -133,7 +133,7 @@ def test_trap_an_origin_in_another_form_never_matches() -> None:
         return response
 
     assert ALLOWED not in ask(wrong(not_checked), FRONT_END).headers
-    with pytest.raises(ValueError, match=r"'http://127\.0\.0\.1:8100/' is not scheme://host"):
+    with pytest.raises(ValueError, match=r"'http://127\.0\.0\.1:8100/' is not just scheme://host"):
         create_app({"CORS_ORIGINS": ["http://127.0.0.1:8100/"]})
 
 
