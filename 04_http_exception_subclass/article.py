@@ -22,7 +22,7 @@ class ApiException(HTTPException):
             self.error_code = error_code
         super().__init__(msg, None)
 
-    # The article has no scope, here and below. What comes of that, ClientTypeError shows.
+    # The article has no scope, here and below. ClientTypeError shows what comes of that.
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         # Trap: No request, no body
         line = f"{request.method} {request.full_path.split('?')[0]}"  # Trap: Which request was it?

@@ -329,11 +329,14 @@ def test_a_header_of_the_raise_replaces_the_parents() -> None:
     assert raised(busy).headers.getlist("Retry-After") == ["60"]
 
 
+UNAUTHORIZED = Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "desk"}))
+
+
 @pytest.mark.parametrize(
     ("error", "header"),
     [
         (MethodNotAllowed(["GET"]), ("Allow", "GET")),
-        (Unauthorized(www_authenticate=WWWAuthenticate("basic")), ("WWW-Authenticate", "Basic")),
+        (UNAUTHORIZED, ("WWW-Authenticate", "Basic realm=desk")),
         (TooManyRequests(retry_after=30), ("Retry-After", "30")),
         (RequestedRangeNotSatisfiable(100), ("Content-Range", "bytes */100")),
     ],
