@@ -148,7 +148,7 @@ def test_a_redirect_stays_as_it_is_where_exceptions_are_trapped(
 
 
 def test_an_exception_without_a_status_is_a_500_where_exceptions_are_trapped(
-    app: Flask, client: FlaskClient
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.config["TRAP_HTTP_EXCEPTIONS"] = True  # otherwise Flask asks no handler about it
 
@@ -157,6 +157,7 @@ def test_an_exception_without_a_status_is_a_500_where_exceptions_are_trapped(
         raise HTTPException("Something")
 
     assert sent(client.get("/j/vague")) == (500, {"r": 1000, "msg": "unknown_error"})
+    assert not caplog.records  # a handler that fails itself would give the same answer
 
 
 def test_a_bug_is_1000_logged_once_signalled_once_and_tells_nothing(
