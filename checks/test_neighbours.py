@@ -47,6 +47,7 @@ NEIGHBOURS = [
     Neighbour("its own errors or exceptions", "own_errors", "stock"),
     Neighbour("a handler for HTTPException", "http_handler.py", "http_handler"),
     Neighbour("a handler for 404", "own_404.py", "own_404"),
+    Neighbour("a handler for Exception", "own_exception.py", "own_exception"),
     Neighbour("a blueprint's handler", "blueprint_handler.py", "blueprint_handler"),
     Neighbour("a JSON provider of its own", "own_json.py", "own_json"),
     Neighbour("logging of its own", "own_logging.py", "own_logging"),
@@ -188,6 +189,12 @@ USED = {
         step("GET /api/day"),
         step("POST /api/echo", json={"a": [1]}),
         step("POST /api/echo", data="{", headers={"Content-Type": "application/json"}),
+    ],
+    "a handler for Exception": [
+        step("GET /api/shares/4"),
+        step("GET /shares/4"),
+        step("GET /shares/0"),
+        step("GET /nope"),
     ],
     "logging of its own": [
         step("GET /api/greet/ada"),
@@ -637,6 +644,12 @@ class Row:
 
 
 WORKS = Row()
+RAISE_AGAIN = """
+@app.errorhandler(Exception)
+def handle_exception(error):
+    if module.is_api_request():
+        raise error
+"""
 # By chapter and neighbour, and where it makes a difference by place. In a neighbour that isn't here
 # the technique just works, so it needs no row.
 ROWS: dict[tuple[str, ...], Row] = {
@@ -710,6 +723,7 @@ def fails():
         changed={"GET /api/invoices/101 404": '{"msg":"not_found","r":1003}'}
     ),
     ("03", "a handler for 404"): WORKS,
+    ("03", "a handler for Exception"): Row(more=RAISE_AGAIN.replace("module", "errors")),
     ("04", "Flask-RESTful"): Row(
         success_by_make_response,
         """
@@ -889,6 +903,7 @@ def fails():
         }
     ),
     ("05", "a handler for 404"): Row(check_below_prefix),
+    ("05", "a handler for Exception"): Row(more=RAISE_AGAIN.replace("module", "handlers")),
     ("05", "a blueprint's handler"): Row(blueprint_goes_first),
     ("05", "logging of its own"): Row(
         edits={
