@@ -1,13 +1,11 @@
-"""Chapter 01: attachments, stored by Flask, served in front of it."""
+"""Chapter 01: attachments, stored under the hash of their content, served in front of Flask."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, render_template
+from flask import Flask
 
-import article
 import uploads
-import versions
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -18,9 +16,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
 
-    @app.get("/")
-    def index() -> str:
-        return render_template("index.html")
+    @app.get("/contacts")
+    def contacts() -> dict[str, list[str]]:
+        """Return what a visitor may read and a page that somebody uploaded may not."""
+        return {"contacts": ["Ada Lovelace", "Grace Hopper"]}
 
-    versions.init_app(app, article.create_app(f"{app.config['UPLOAD_FOLDER']}-article"))
     return app
