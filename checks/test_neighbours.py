@@ -25,7 +25,19 @@ import pytest
 from book import CHAPTERS
 from conftest import missing
 from servers import free_port, process
-from wiring import TABLE, TITLE, Answer, Client, Copy, Forked, Neighbour, Real, recipe
+from wiring import (
+    TABLE,
+    TITLE,
+    Answer,
+    Client,
+    Copy,
+    Forked,
+    Neighbour,
+    Real,
+    recipe,
+    replace,
+    split,
+)
 
 TECHNIQUES = CHAPTERS[:5]
 if "SAMPLES" in os.environ:
@@ -991,6 +1003,51 @@ def test_what_worked_before_still_does(
             assert now.status == was.status and "msg" in now.json, f"{request}: {now}"
         else:
             assert comparable(path, was) == comparable(path, now), request
+
+
+THEIRS = """app = Flask(__name__)
+api = Api(app, prefix="/v1")
+
+
+@app.errorhandler(404)
+def not_found(e):
+    return "theirs", 404
+"""
+README = """class OurApi(Api):
+    pass
+
+
+api = OurApi(app)
+
+
+@app.errorhandler(404)
+def page_not_found(error):
+    if is_api_request():
+        return http_error(error)
+    return "a page", 404
+
+
+app.add_url_rule("/more", view_func=more)
+"""
+TOGETHER = """app = Flask(__name__)
+class OurApi(Api):
+    pass
+
+
+api = OurApi(app, prefix='/v1')
+
+
+@app.errorhandler(404)
+def not_found(e):
+    if is_api_request():
+        return http_error(e)
+    return ('theirs', 404)
+"""
+
+
+def test_code_of_a_page_goes_where_a_reader_would_put_it() -> None:
+    code, rest = replace(THEIRS, split(README)[1])
+    assert (code, rest) == (TOGETHER, ['app.add_url_rule("/more", view_func=more)'])
 
 
 @each_chapter
