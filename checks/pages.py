@@ -27,7 +27,10 @@ PAGES = [
 
 @dataclass
 class Block:
-    """A fenced block: its page, line and section, language, the file it names, its text."""
+    """A fenced block: its page, line and section, language, the file it names, its text.
+
+    A block for an app that has something already names that instead (``python Flask-RESTful``).
+    """
 
     page: Path
     line: int
@@ -35,6 +38,7 @@ class Block:
     language: str
     file: str
     text: str
+    neighbour: str = ""
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -99,10 +103,12 @@ def blocks(page: Path) -> list[Block]:
     found = []
     for token in tokens(page):
         if token.type == "fence" and token.map:
-            language, _, file = token.info.partition(" ")
+            language, _, rest = token.info.partition(" ")
+            file = rest if "." in rest or (page.parent / rest).exists() else ""
             line = token.map[0] + 1
             section = section_at(page, line)
-            found.append(Block(page, line, section, language, file, token.content))
+            neighbour = "" if file else rest
+            found.append(Block(page, line, section, language, file, token.content, neighbour))
     return found
 
 
