@@ -373,6 +373,7 @@ class Copy:
         finally:
             ours.close()  # the process ends when it finds nobody at the other end
             process.join(timeout=30)
+            process.kill()
 
 
 @dataclass
