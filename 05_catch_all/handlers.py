@@ -143,6 +143,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ApiException, http_error)
     app.register_error_handler(HTTPException, http_error)
     app.after_request(send_request_id)
-    # Flask's own logging handler, which is used unless the app configures logging. Leave app.logger
-    # alone: touching it here would set up Flask's logging before the app has configured its own.
+    # Flask's own logging handler, of all apps in the process that don't configure logging. Leave
+    # app.logger alone: touching it here would set it up before the app has configured its own.
     default_handler.setFormatter(LogFormatter(LOG_FORMAT))

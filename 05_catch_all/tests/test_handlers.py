@@ -248,6 +248,23 @@ def test_a_class_that_renders_itself_is_left_alone(
     )
 
 
+class SeeOther(HTTPException):
+    code = 303
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        return [("Location", "/elsewhere"), ("Content-Type", "text/html")]
+
+
+def test_a_status_below_400_is_no_error(app: Flask, client: FlaskClient) -> None:
+    add_raising(app, "/j/moved", SeeOther())
+    answer = client.get("/j/moved")
+    assert (answer.status_code, answer.location, answer.mimetype) == (
+        303,
+        "/elsewhere",
+        "text/html",
+    )
+
+
 @pytest.mark.parametrize("trap", [True, False])
 def test_a_redirect_from_routing_passes_untouched(app: Flask, trap: bool) -> None:
     app.config["TRAP_HTTP_EXCEPTIONS"] = trap
