@@ -107,7 +107,7 @@ def test_what_the_article_hides_from_its_own_front_end(
 ) -> None:
     page.goto(f"http://127.0.0.1:{front_end}/")
     assert fetch(page, f"{article}/j/echo/")["status"] == 200
-    requests = [
+    requests: list[tuple[str, dict[str, object], int]] = [
         (FILE, {}, 200),
         ("/j/echo/?page=two", {}, 500),
         ("/j/public", {}, 200),

@@ -462,6 +462,8 @@ NEVER_SENT = {
     "a.example": "scheme://host:port",
     "localhost:5173": "scheme://host:port",
     "//a.example": "scheme://host:port",
+    "http://": "scheme://host:port",
+    "file://": "scheme://host:port",
     "HTTP://a.example": "lower case",
     "http://A.example": "lower case",
     "http://a.example\n": "scheme://host:port",
