@@ -129,7 +129,9 @@ def outcome(side: Side, chapter: Chapter, runner: Runner, edited: dict[str, Any]
     port = chapter.ports.ours if side.version == "ours" else chapter.ports.article
     found = side.exchanges
     if edited is not None:
-        text = str(edited.get(side.version, "")).strip()
+        text = str(edited.get(side.version) or edited.get("both") or "")
+        if "both" in edited:  # it's written with the port of ours
+            text = text.replace(f":{chapter.ports.ours}", f":{port}")
         found = [Exchange(command, "") for command in split(text)]
     sent: list[Sent] = []
     problem = ""
@@ -138,6 +140,8 @@ def outcome(side: Side, chapter: Chapter, runner: Runner, edited: dict[str, Any]
         for request in requests:
             if request.port != port:
                 raise Refused(f"only requests to port {port}, where this version is")
+        if not requests:
+            raise Refused("there is no command")
         for one, request in zip(found, requests, strict=True):
             answer = runner.version(chapter.number, side.version).send(request)
             text = curl.output(request, answer.head, answer.status, answer.body)

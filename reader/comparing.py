@@ -86,17 +86,17 @@ def text_lines(body: bytes) -> list[str]:
     return lines if rest <= 0 else [*lines[:SHOWN], f"({rest} more lines)"]
 
 
-def json_lines(value: Any, other: Any, plain: Callable[[str], str]) -> list[Line]:
+def json_lines(value: Any, other: Any, plain: Callable[[str], str], name: str = "") -> list[Line]:
     """Return *value* on lines, each member marked that *other* doesn't have or has otherwise."""
     if not isinstance(value, dict) or not isinstance(other, dict) or not value:
-        differ = plain(json.dumps(value)) != plain(json.dumps(other))
+        differ = plain(json.dumps({name: value})) != plain(json.dumps({name: other}))
         text = json.dumps(value, ensure_ascii=False, indent=2 if isinstance(value, dict) else None)
         return [Line(line, differ) for line in text.splitlines()]
     lines = [Line("{")]
-    for index, (name, member) in enumerate(value.items(), 1):
+    for index, (key, member) in enumerate(value.items(), 1):
         different = {"not": [member]}  # from every member
-        first, *rest = json_lines(member, other.get(name, different), plain)
-        own = [Line(f"{json.dumps(name, ensure_ascii=False)}: {first.text}", first.marked), *rest]
+        first, *rest = json_lines(member, other.get(key, different), plain, key)
+        own = [Line(f"{json.dumps(key, ensure_ascii=False)}: {first.text}", first.marked), *rest]
         if index < len(value):
             own[-1] = Line(f"{own[-1].text},", own[-1].marked)
         lines += [Line(f"  {line.text}", line.marked) for line in own]

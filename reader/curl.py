@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 BOUNDARY = "------------------------2f1d8a9c6b3e4705"  # without quotes in the header, as curl's
 MAX_BODY = 64 * 1024 * 1024  # bytes
-# The types that curl knows by a file's ending; other parts are application/octet-stream.
+# The types that curl knows by a file's ending; other parts of what it reads have no type.
 TYPES = {
     ".gif": "image/gif",
     ".jpg": "image/jpeg",
@@ -69,7 +69,7 @@ CURL.add_argument("-I", "--head", action="store_true")
 CURL.add_argument("--path-as-is", action="store_true")
 CURL.add_argument("-X", "--request")
 CURL.add_argument("-H", "--header", action="append", default=[])
-CURL.add_argument("-d", "--data", action="append", default=[])
+CURL.add_argument("-d", "--data", action="append")
 CURL.add_argument("--json", action="append", default=[])
 CURL.add_argument("-F", "--form", action="append", default=[])
 CURL.add_argument("-b", "--cookie", default="")
@@ -116,7 +116,7 @@ def unescaped(text: str) -> bytes:
             return bytes([int(code[1:], 16)])
         return ESCAPES[code]
 
-    if re.search(r"%(?!%)", text):
+    if "%" in text.replace("%%", ""):
         raise Refused("printf: only a text without %s and the like")
     plain = text.replace("%%", "%").encode()
     return re.sub(rb'\\(x[0-9a-fA-F]{2}|[ntr0\\"])', character, plain)
@@ -149,8 +149,8 @@ def form_part(field_text: str, stdin: bytes) -> bytes:
     if filename is not None:
         head += '; filename="{}"'.format(filename.replace('"', "%22"))
         ending = "." + filename.lower().rpartition(".")[2]
-        extra.setdefault("type", TYPES.get(ending, "application/octet-stream"))
-    if "type" in extra:
+        extra.setdefault("type", TYPES.get(ending, ""))
+    if extra.get("type"):
         head += f"\r\nContent-Type: {extra['type']}"
     return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + content + b"\r\n"
 
@@ -175,7 +175,7 @@ def body_of(options: argparse.Namespace, stdin: bytes) -> tuple[bytes, dict[str,
     if options.json:
         kind = "application/json"
         return data(options.json, stdin, b""), {"Content-Type": kind, "Accept": kind}
-    if options.data:
+    if options.data is not None:
         stripped = re.sub(rb"[\r\n\0]", b"", stdin)  # curl does so in what -d reads from a file
         body = data(options.data, stripped, b"&")
         return body, {"Content-Type": "application/x-www-form-urlencoded"}
@@ -277,7 +277,9 @@ def kept(line: str, options: argparse.Namespace) -> bool:
 
 def output(request: Request, head: str, status: int, body: bytes) -> str:
     """Return what the command would have printed; *head* is status line and headers, by lines."""
-    text = head.rstrip("\n") + "\n\n" if request.include else ""
+    text = ""
+    if request.include and not request.discard:
+        text = head.rstrip("\n") + "\n\n"
     if not request.discard and request.method != "HEAD":
         text += body.decode("utf-8", errors="replace").replace("\r", "")
     written = request.write_out.replace("%{http_code}", f"{status:03}")

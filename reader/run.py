@@ -50,13 +50,13 @@ def options() -> argparse.Namespace:
     return found
 
 
-def taken(port: int, path: str) -> NoReturn:
+def taken(book: Book, path: str) -> NoReturn:
     """Say what has the reader's port, and end."""
-    url = f"http://127.0.0.1:{port}"
+    port, url = book.port, book.origin
     with suppress(OSError, ValueError, KeyError):
         with urllib.request.urlopen(f"{url}/-/reader", timeout=5) as response:  # noqa: S310
             where = json.load(response)["reader"]
-        if where == str(ROOT):
+        if where == str(book.root):
             sys.exit(f"The reader is running already: {url}/{path}")
         sys.exit(
             f"Another checkout's reader has port {port}: {where}. Stop it, or set READER_PORT."
@@ -92,7 +92,7 @@ def main() -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
-        taken(port, path)
+        taken(book, path)
 
     runner = Runner(book.chapters, found.host, found.debug)
     app = create_app(book, runner)

@@ -19,8 +19,8 @@ from curl import Request
 
 # The child ends when its standard input does, which the system closes even if the reader is killed.
 CHILD = """
-import os, sys, threading
-threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
 from flask.cli import main
 main()
 """
@@ -209,7 +209,8 @@ def exchange(
     names = {name.lower() for name, _ in request.headers}
     for name, value in request.headers:
         connection.putheader(name, value.encode())
-    if request.body and not names & {"content-length", "transfer-encoding"}:
+    sends = request.body or "content-type" in names
+    if sends and not names & {"content-length", "transfer-encoding"}:
         connection.putheader("Content-Length", str(len(request.body)))
     # A version may refuse a body before the end of it; then its answer says why.
     with suppress(BrokenPipeError, ConnectionResetError):
