@@ -10,7 +10,6 @@ from exceptions import ClientTypeError, IllegalState, NotFound, ParameterExcepti
 
 api = Blueprint("api", __name__)
 USERS = {"1": "Ada", "2": "Grace", "3": "林"}
-FIELDS = ["account", "secret", "nickname"]
 
 
 @api.post("/v1/client/register")
@@ -21,9 +20,9 @@ def register() -> Success:
         raise ParameterException("Send a JSON object, as application/json.")
     if data.get("type") not in ("email", "mobile", "mini_program"):
         raise ClientTypeError("type must be email, mobile or mini_program.")
-    wrong = [field for field in FIELDS if not isinstance(data.get(field), str)]
+    wrong = [key for key in ("account", "secret", "nickname") if not isinstance(data.get(key), str)]
     if wrong:
-        raise ParameterException({field: ["A text is needed."] for field in wrong})
+        raise ParameterException({key: ["A text is needed."] for key in wrong})
     return Success(code=201)  # a real one would store the client first
 
 
