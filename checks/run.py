@@ -29,7 +29,13 @@ AT_ONCE = 3
 # processes mustn't install them at once. The files that aren't listed here form one more group,
 # and each file in the folder drills is a group of its own.
 DRILLS = {
-    "browser": ["test_browser.py", "test_pages.py", "test_use.py"],
+    "reader": ["test_reader.py"],
+    "browser": [
+        "test_uploads_browser.py",
+        "test_cors_browser.py",
+        "test_step_pages.py",
+        "test_use.py",
+    ],
     "desk": ["test_desk.py", "test_nginx.py"],
     "processes": ["test_processes.py"],
     "make": ["test_make.py"],
