@@ -20,9 +20,11 @@ def request_line(environ: Any = None) -> str | None:
         environ = request.environ
     if environ is None:
         return None
+    # For a HEAD only the Content-Length is sent, and that has to be the GET's (RFC 9110, 8.6).
+    method = "GET" if environ["REQUEST_METHOD"] == "HEAD" else environ["REQUEST_METHOD"]
     # SCRIPT_NAME is the prefix that the app is mounted at. WSGI keeps bytes in strings (PEP 3333).
     raw = environ.get("SCRIPT_NAME", "").rstrip("/") + environ.get("PATH_INFO", "")
-    return f"{environ['REQUEST_METHOD']} {raw.encode('latin1').decode(errors='replace')}"
+    return f"{method} {raw.encode('latin1').decode(errors='replace')}"
 
 
 def as_text(value: Any) -> str:

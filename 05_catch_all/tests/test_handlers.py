@@ -555,6 +555,20 @@ def test_a_handler_of_your_own_for_a_status_can_leave_the_api_to_ours(
     assert client.get("/abort").text == "<h1>Our own page</h1>"
 
 
+def test_a_handler_of_your_own_for_exception_can_give_bugs_back(app: Flask) -> None:
+    @app.errorhandler(Exception)
+    def anything(error: Exception) -> Any:
+        if handlers.is_api_request():
+            raise error
+        return "<h1>Our own page</h1>", 500
+
+    answer, log = logged(app, "/j/bug")
+    assert result(answer) == (500, 999, "unknown_error")
+    assert log.count("Traceback") == log.count(f"KeyError: '{SECRET}'") == 1
+    assert app.test_client().get("/bug").text == "<h1>Our own page</h1>"
+    assert result(app.test_client().get("/j/nope"))[:2] == (404, 1003)
+
+
 def test_logging_of_your_own_can_show_the_id(
     client: FlaskClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
