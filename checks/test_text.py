@@ -334,7 +334,7 @@ def test_a_shared_file_is_the_original(app: Path) -> None:
 
 
 # Code lines of a chapter's app, without article.py and tests. What is more belongs elsewhere.
-MOST_LINES = {"01": 110, "02": 110, "03": 110, "04": 130, "05": 180}
+MOST_LINES = {"01": 110, "02": 110, "03": 110, "04": 130, "05": 210}
 MOST_LINES_OF_AN_ARTICLE = 45
 
 
