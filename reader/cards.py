@@ -44,7 +44,8 @@ class Sent:
         """Return what a tab can open: where the answer points to, or itself if it's a file."""
         base = f"http://{self.request.host}:{self.request.port}"
         value = comparing.json_of(self.answer)
-        link = value.get("url") if isinstance(value, dict) else None
+        created = isinstance(value, dict) and self.answer.status == 201
+        link = value.get("url") if created else None
         target = next(iter(self.answer.values("Location")), link)
         if isinstance(target, str) and re.match(r"/(?!/)", target):
             return base + target

@@ -17,7 +17,7 @@ import pages
 from pages import Block, Card, Exercise, Heading, Piece, Side, Verdict
 
 FORMATTER = HtmlFormatter(nowrap=True, classprefix="p-")
-TEST_LINE = re.compile(r"Test: \[`(\w+)`\]\(([\w/.]+)\)\.?")
+TEST = re.compile(r"\[`(\w+)`\]\(([\w/.]+)\)")
 TESTED_SECTION = "What goes wrong"  # its requests are what an exercise asks about
 
 
@@ -97,12 +97,9 @@ def function_of(path: Path, name: str) -> tuple[int, str] | None:
     return None
 
 
-def test_html(page: Path, name: str, file: str) -> str | None:
-    """Return the line under a step's heading that unfolds its test; None: there's no such test."""
-    found = function_of(page.parent / file, name)
-    if not found:
-        return None
-    first, text = found
+def test_html(page: Path, name: str, file: str) -> str:
+    """Return the line under a step's heading that unfolds its test."""
+    first, text = function_of(page.parent / file, name) or (1, "")
     source = Source(file, f"{file}#L{first}", highlighted(text, "python"), first, text)
     return render_template("test.html", name=name, source=source)
 
@@ -172,10 +169,9 @@ def piece_html(piece: Piece, page: Path, chapter: Chapter | None) -> str:
             return transcript_html(meaning, None)
         return render_template("excerpt.html", source=excerpt(meaning), language=meaning.language)
     if piece.node.type == "paragraph":
-        test = TEST_LINE.fullmatch(piece.node.children[0].content)
-        html = test and test_html(page, test[1], test[2])
-        if html:
-            return html
+        line = piece.node.children[0].content
+        if line.startswith(("Test: [", "Tests: [")):
+            return "".join(test_html(page, *found) for found in TEST.findall(line))
     html = pages.MARKDOWN.renderer.render(piece.node.to_tokens(), pages.MARKDOWN.options, {})
     return f'<div class="table">{html}</div>' if piece.node.type == "table" else html
 
@@ -184,10 +180,13 @@ def page_html(book: Book, page: Path) -> Markup:
     """Return the body of a page; before an exercise's answer stands what checks it."""
     chapter = book.chapter_of(page)
     tasks = {}
-    if chapter and chapter.runs and page == chapter.readme:
-        tasks = {task.heading.line: (n, task) for n, task in enumerate(pages.exercises(page))}
-    task: tuple[int, Exercise] | None = None
     found = []
+    try:
+        if chapter and chapter.runs and page == chapter.readme:
+            tasks = {task.heading.line: (n, task) for n, task in enumerate(pages.exercises(page))}
+    except ValueError as error:  # the page is being written
+        found.append(f'<pre class="problem">{escape(error)}</pre>')
+    task: tuple[int, Exercise] | None = None
     for piece in pages.pieces(page):
         if isinstance(piece.meaning, Heading):
             task = tasks.get(piece.meaning.line)

@@ -111,6 +111,14 @@ async function fetchHere({ url, options }) {
   }
 }
 
+function pretty(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body.length > 300 ? `${body.slice(0, 300)}…` : body;
+  }
+}
+
 function showRead(cell, { status, headers, body }) {
   const strong = document.createElement("strong");
   strong.textContent = status ? `the response: ${status}` : "nothing";
@@ -119,7 +127,7 @@ function showRead(cell, { status, headers, body }) {
   const small = document.createElement("small");
   small.textContent = ` with ${headers.join(", ") || "no headers"}`;
   const pre = document.createElement("pre");
-  pre.textContent = body.length > 300 ? `${body.slice(0, 300)}…` : body;
+  pre.textContent = pretty(body);
   cell.append(small, pre);
 }
 

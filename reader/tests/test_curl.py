@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from http.client import HTTPConnection
 
 import curl
 import pytest
@@ -88,7 +89,7 @@ def test_the_reader_sends_and_prints_what_curl_does(text: str) -> None:
     by_curl = parts(listener.received)
 
     request = curl.parse(command)
-    connection = running.http.client.HTTPConnection(request.host, request.port, timeout=10)
+    connection = HTTPConnection(request.host, request.port, timeout=10)
     response, body = running.exchange(connection, request)
     connection.close()
     assert parts(listener.received) == by_curl
