@@ -10,12 +10,12 @@ import config as settings
 import contacts
 import context
 import cors
-import errors
 import ext
 import guard
 import handlers
 import login
 import uploads
+from desk_errors import ServiceUnavailable
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -26,9 +26,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies)  # type: ignore[method-assign]
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
-    cors.init_app(app)
-    errors.init_app(app)
     handlers.init_app(app)
+    handlers.FOR_STATUS[503] = ServiceUnavailable  # Werkzeug's, which sse.py raises, is 1009, too
     ext.init_app(app)
     context.init_app(app, login.open_bot)
     guard.init_app(app)
@@ -39,4 +38,5 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     def index() -> str:
         return render_template("index.html")
 
+    cors.init_app(app)  # last, so that files have its headers as well
     return app

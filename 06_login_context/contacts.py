@@ -14,6 +14,7 @@ from context import current_bot
 from exceptions import ParameterException, Success
 from ext import json_object, now, redis, sse
 from tasks import start_fetch
+from uploads import NAME, upload_folder
 from wx import Contact, bot_class
 
 bp = Blueprint("contacts", __name__, url_prefix="/j")
@@ -59,7 +60,7 @@ def list_contacts(kind: str) -> Success:
         "total": len(found),
         "ready": data is not None,
     }
-    return Success(data=answer)
+    return Success(members=answer)
 
 
 @bp.post("/contacts")
@@ -85,8 +86,8 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
         wrong["text"] = ["It has characters that are not allowed."]
 
     if file is not None:
-        stored = isinstance(file, str) and re.fullmatch("[0-9a-f]{64}[.][a-z0-9]+", file)
-        if not stored or not (current_app.config["UPLOAD_FOLDER"] / file).is_file():
+        is_name = isinstance(file, str) and re.fullmatch(NAME, file)
+        if not is_name or not (upload_folder(current_app) / file).is_file():
             wrong["attachment"] = ["The filename that POST /uploads answered with is needed."]
 
     name = data.get("attachment_name", "")
@@ -122,7 +123,7 @@ def send() -> Success:
         "mine": True,
     }
     current_bot.send(message["id"], to, text, file)
-    return Success(code=201, data={"message": deliver(message, current_bot.self["id"], to)})
+    return Success(code=201, members={"message": deliver(message, current_bot.self["id"], to)})
 
 
 def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, An
 def list_messages() -> Success:
     """Return the last 50 of this account, newest first."""
     kept = redis.lrange(f"messages:{current_bot.self['id']}", 0, -1)
-    return Success(data={"messages": [json.loads(message) for message in kept]})
+    return Success(members={"messages": [json.loads(message) for message in kept]})
 
 
 def init_app(app: Flask) -> None:

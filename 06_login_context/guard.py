@@ -6,12 +6,20 @@ Settings: ``CORS_ORIGINS``, if ``CORS_CREDENTIALS``, may also write (chapter 02)
 from flask import Flask, Response, abort, current_app, request
 
 from context import current_bot
-from errors import AccessForbidden
+from exceptions import AccessForbidden
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+
+
+def friends() -> list[str]:
+    """Return the origins whose pages may read and write with this browser's cookie."""
+    if not current_app.config["CORS_CREDENTIALS"]:
+        return []
+    origins = current_app.config["CORS_ORIGINS"]
+    return [origins] if isinstance(origins, str) else list(origins)
 
 
 def check_origin() -> None:
@@ -22,8 +30,7 @@ def check_origin() -> None:
     safe = request.method in ("GET", "HEAD", "OPTIONS")
     if safe or (origin is None and site in (None, "none", "same-origin")):
         return
-    friends = current_app.config["CORS_ORIGINS"] if current_app.config["CORS_CREDENTIALS"] else []
-    if origin not in (f"{request.scheme}://{request.host}", *friends):
+    if origin != f"{request.scheme}://{request.host}" and origin not in friends():
         raise AccessForbidden("This page may not write here.")
 
 

@@ -33,8 +33,8 @@ from redis import RedisError
 from werkzeug.exceptions import TooManyRequests
 
 from context import bot_context, current_bot
-from errors import IllegalState, NotFound, NotLoggedIn
-from exceptions import ParameterException, Success
+from desk_errors import NotLoggedIn
+from exceptions import IllegalState, NotFound, ParameterException, Success
 from ext import json_object, now, redis, sse
 from tasks import start_fetch
 from wx import Bot, bot_class, get_bot
@@ -179,7 +179,7 @@ def new_code() -> Success:
         pipe.hset(f"scan:{token}", mapping=code)
         pipe.expire(f"scan:{token}", KEEP * ttl)
         pipe.execute()
-    return Success(code=201, data={"key": key, **shown(token, code | {"left": ttl})})
+    return Success(code=201, members={"key": key, **shown(token, code | {"left": ttl})})
 
 
 @bp.get("/login/qr/<token>")
@@ -188,7 +188,7 @@ def code_state(token: str) -> Success:
     code = read_code(token)
     if not code:
         raise NotFound()
-    return Success(data=shown(token, code))
+    return Success(members=shown(token, code))
 
 
 @bp.get("/login/qr/<token>.svg")
@@ -272,7 +272,7 @@ def login() -> Success:
     session.clear()
     session.permanent = True
     session.update(login=login_id, account=user["account"])
-    return Success(data={"user": user})
+    return Success(members={"user": user})
 
 
 def end(login_id: str) -> None:
@@ -301,7 +301,7 @@ def me() -> Success:
         ready, fetching = pipe.execute()
     user = get_logged_in_user(current_bot)
     progress = json.loads(fetching) if fetching else None
-    return Success(data={"user": user, "ready": ready, "fetching": progress})
+    return Success(members={"user": user, "ready": ready, "fetching": progress})
 
 
 def init_app(app: Flask) -> None:

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Response, json, request
 from redis import ConnectionPool, Redis
-
-from errors import ServiceUnavailable
+from werkzeug.exceptions import ServiceUnavailable
 
 KEY = "events"  # its entries have: channel, type, data (JSON), last ("1" ends the streams)
 BLOCK = 5  # seconds that the reader waits in Redis at a time
@@ -150,7 +149,7 @@ class SSE:
         """Let *stream* hear its channels; ServiceUnavailable if too many are open."""
         with self.lock:
             if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
-                raise ServiceUnavailable("too_many_streams", headers={"Retry-After": "5"})
+                raise ServiceUnavailable("Too many streams are open.", retry_after=5)
             if not (self.reader and self.reader.is_alive()):  # not before: a fork would lose it
                 seen = self.newest()
                 self.reader = threading.Thread(target=self.read, args=[seen], daemon=True)

@@ -48,7 +48,6 @@ OF_THE_STEPS = {
     "run.py": "06_login_context",
     "gunicorn.conf.py": "06_login_context",
     "sse.py": "06_login_context",
-    "exceptions.py": "04_http_exception_subclass",
     "versions.py": "06_login_context/steps/1_current_bot",
     "static/step.css": "06_login_context/steps/1_current_bot",
 }

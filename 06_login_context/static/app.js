@@ -251,7 +251,7 @@ function showMessage({ from, to, text, at, attachment, attachment_name, mine }) 
 function showAttachment(link, url, name) {
   link.href = url;
   link.firstChild.textContent = name;
-  if (!/\.(gif|jpe?g|png|webp)$/.test(url)) return;
+  if (!/\.(gif|jpe?g|png)$/.test(url)) return;
   const preview = new Image();
   Object.assign(preview, { src: url, alt: "", loading: "lazy" });
   link.prepend(preview);

@@ -5,8 +5,8 @@ from typing import Any
 
 from flask import Flask, request
 from redis import BlockingConnectionPool, Redis, RedisError
+from werkzeug.exceptions import ServiceUnavailable
 
-import errors
 from sse import SSE
 
 
@@ -26,14 +26,13 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
     redis = Redis(connection_pool=pool)
     sse = app.extensions["sse"] = SSE()
     sse.init_app(app, redis, channels=lambda: request.args.getlist("channel") or ["all"])
-    errors.init_app(app)
 
     @app.get("/open")
     def count() -> dict[str, int]:
         return {"open": len(sse.streams)}
 
     @app.errorhandler(RedisError)
-    def away(error: RedisError) -> errors.ServiceUnavailable:
-        return errors.ServiceUnavailable(headers={"Retry-After": "2"})
+    def away(error: RedisError) -> ServiceUnavailable:
+        return ServiceUnavailable(retry_after=2)
 
     return app

@@ -255,7 +255,7 @@ def test_all_faults_are_named_at_once(ada: FlaskClient) -> None:
     assert answer and answer["msg"].keys() == {"recipients", "text", "attachment"}
 
 
-DEEP = ["[" * 100_000, '{"a":' * 100_000]
+DEEP = ["[" * 60_000, '{"a":' * 12_000]
 BODIES = ["", "null", "7", '"x"', "[]", "{", "\xff", "NaN", '{"text": ' + "9" * 5000 + "}", *DEEP]
 
 
@@ -283,7 +283,7 @@ ODD: list[Any] = [
     "",
     "\ud800",
     "\0",
-    "x" * 2**20,
+    "x" * 50_000,
     [],
     [[]],
     [None],

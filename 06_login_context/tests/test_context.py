@@ -17,7 +17,7 @@ import context
 from bots import QuickBot
 from conftest import HERE, Desk
 from context import bot_context, current_bot
-from errors import NotLoggedIn
+from desk_errors import NotLoggedIn
 
 LogIn = Callable[..., FlaskClient]
 # Until Flask 3.1, a request inside an app context shares its g; from 3.2 on it has its own.

