@@ -153,7 +153,7 @@ def init_app(app: Flask, *, middleware: bool = True, **options: Any) -> None:
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "uploaded_file" or rule.rule.startswith(f"{URL}/<"):
             taken = f"{rule.rule} (endpoint {rule.endpoint!r})"
-            raise ValueError(f"{taken} is in your app already: change URL in uploads.py")
+            raise ValueError(f"{taken} is there already: rename it, or change URL in uploads.py")
 
     folder = upload_folder(app)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,26 @@
 """The nginx configurations on the pages of 01 and 06, in a real nginx before the real apps."""
 
+import json
+import re
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from http.client import HTTPResponse
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
-from book import CHAPTERS
+from book import CHAPTERS, NOT_OURS
 from conftest import Serve, missing
 from desk import Desk
 from pages import blocks, pages
-from servers import free_port, nginx
+from servers import free_port, nginx, process
 
 pytestmark = pytest.mark.drill
 
@@ -51,26 +57,64 @@ def block(chapter: Path) -> str:
     return text
 
 
+def upload(port: int, name: str, content: bytes) -> str:
+    """Upload a file; return its URL on the same port."""
+    boundary, body = encode_multipart({"file": FileStorage(BytesIO(content), name)})
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    url = f"http://127.0.0.1:{port}/uploads"
+    answer = urllib.request.urlopen(urllib.request.Request(url, body, headers))
+    assert answer.status == 201
+    return f"http://127.0.0.1:{port}{json.load(answer)['url']}"
+
+
 def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Path) -> None:
-    flask, port = serve("01"), free_port()
+    # Behind nginx, Flask only builds the URLs, by the line that the page has for it.
+    page = (CHAPTERS[0] / "README.md").read_text(encoding="utf-8")
+    [wiring] = re.findall(r"`(uploads\.init_app\(app, [^`]+build_only=True\))`", page)
+    chapter = tmp_path / "01"
+    shutil.copytree(CHAPTERS[0], chapter, ignore=shutil.ignore_patterns(*NOT_OURS))
+    source = (chapter / "app.py").read_text(encoding="utf-8")
+    assert source.count("uploads.init_app(app)") == 1
+    wired = source.replace("uploads.init_app(app)", wiring)
+    (chapter / "app.py").write_text(wired, encoding="utf-8")
+
+    alone, behind, port = serve("01"), free_port(), free_port()
     text = block(CHAPTERS[0])
-    text = text.replace("/srv/desk/01_static_files/instance/uploads/", f'"{tmp_path}/uploads/"')
-    text = text.replace("127.0.0.1:8101", f"127.0.0.1:{flask}")
-    folder = tmp_path / "uploads"
-    for name in ("a.txt", "b.bin", ".half"):
-        (folder / name).write_text("stored by Flask", encoding="utf-8")
-    with nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {text} }}"):
-        for name, kind in {"a.txt": "text/plain", "b.bin": "application/octet-stream"}.items():
-            status, answer = ask(f"http://127.0.0.1:{port}/uploads/{name}")
-            assert (status, answer.read()) == (200, b"stored by Flask")
-            assert answer.headers["Content-Type"] == kind
-            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert answer.headers["Content-Security-Policy"] == "script-src 'none'"
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert ask(f"http://127.0.0.1:{port}/uploads/a.txt", "DELETE")[0] == 403
-        assert ask(f"http://127.0.0.1:{port}/uploads/.half")[0] == 404
-        assert ask(f"http://127.0.0.1:{port}/uploads/missing.txt")[0] == 404
-        assert b"01 Static files" in ask(f"http://127.0.0.1:{port}/")[1].read()
+    for here, there in {
+        "/srv/desk/01_static_files/instance": f'"{chapter}/instance"',
+        "127.0.0.1:8101": f"127.0.0.1:{behind}",
+    }.items():
+        assert here in text
+        text = text.replace(here, there)
+    command = [sys.executable, "-m", "flask", "run", "--port", str(behind)]
+    with (
+        process(command, chapter, behind),
+        nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {text} }}"),
+    ):
+        for name in ("报告.txt", "a.png", "page.html"):
+            content = "报告".encode() * 500_000  # over a megabyte, nginx's own limit
+            answers = [ask(upload(its_port, name, content)) for its_port in (port, alone)]
+            assert [status for status, _ in answers] == [200, 200]
+            ours, flasks = (answer for _, answer in answers)
+            assert ours.headers["Server"].startswith("nginx")
+            assert ours.read() == flasks.read() == content
+            for header in (
+                "Content-Type",
+                "Cache-Control",
+                "Content-Security-Policy",
+                "X-Content-Type-Options",
+            ):
+                assert ours.headers[header] == flasks.headers[header]
+
+        url = upload(port, "a.txt", b"hello")
+        part = urllib.request.Request(url, headers={"Range": "bytes=1-2"})
+        assert urllib.request.urlopen(part).read() == b"el"
+        assert ask(url, "DELETE")[0] == 405
+        assert ask(f"http://127.0.0.1:{port}/uploads/{'0' * 64}.txt")[0] == 404
+        for name in ("salary.txt", f".upload-{'0' * 36}.part", f"{'0' * 64}.html"):
+            (chapter / "instance/uploads" / name).write_text("private", encoding="utf-8")
+            assert ask(f"http://127.0.0.1:{port}/uploads/{name}")[0] == 404
+        assert b"Ada Lovelace" in ask(f"http://127.0.0.1:{port}/contacts")[1].read()
 
 
 def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
