@@ -9,36 +9,53 @@ import pytest
 
 pytestmark = pytest.mark.drill
 
-FOURTH = "04_http_exception_subclass"
+CUT = "```python errors.py\n"
+BOTH = "curl http://127.0.0.1:8103/j/boom http://127.0.0.1:8203/j/boom"
 SIXTH = "06_login_context"
 LIES = {
     "a changed line in an excerpt": (
         "test_excerpt",
-        ("02_cors/README.md", 'Allow-Origin"] = origin', 'Allow-Origin"] = allowed'),
-        r"02_cors/README.md:\d+: not in cors.py(.|\n)*-.*= allowed",
+        ("02_cors/README.md", "return kept + permission", "return permission + kept"),
+        r"02_cors/README.md:\d+: not in cors.py(.|\n)*-.*permission \+ kept",
     ),
     "code that is no excerpt": (
         "test_every_block",
         ("01_static_files/README.md", "```python uploads.py", "```python"),
         r"01_static_files/README.md:\d+: names no file",
     ),
+    "a function without its first line": (
+        "test_a_function_is_shown",
+        ("03_error_codes/README.md", "```python errors.py\ndef is_api_request() -> bool:\n", CUT),
+        r"03_error_codes/README.md:\d+: begins or ends in the middle of something in errors.py",
+    ),
     "a wrong status in a transcript": (
         "test_transcript and 03",
         ("03_error_codes/README.md", "HTTP/1.1 405 METHOD", "HTTP/1.1 404 METHOD"),
-        r"03_error_codes/README.md:\d+: 'HTTP/1.1 404 METHOD(.|\n)*true is 'HTTP/1.1 405 METHOD",
+        r"03_error_codes/README.md:\d+: says(.|\n)*404 METHOD(.|\n)*true is(.|\n)*405 METHOD",
+    ),
+    "another label": (
+        "test_a_pair",
+        ("03_error_codes/README.md", "✓ **Ours:** 1003", "✓ **This chapter:** 1003"),
+        r"03_error_codes/README.md:\d+: the label of this block is Ours",
+    ),
+    "a verdict without a transcript": (
+        "test_a_pair",
+        ("03_error_codes/README.md", "✓ **Ours:** 1003", "✓ **Ours:** it works.\n\n1003"),
+        r"03_error_codes/README.md:\d+: no console block comes after it",
+    ),
+    "a block that asks both versions": (
+        "test_a_pair",
+        ("03_error_codes/README.md", "curl http://127.0.0.1:8103/j/boom", BOTH),
+        r"03_error_codes/README.md:\d+: one block asks one version",
     ),
     "a renamed test": (
         "test_every_trap",
-        ("01_static_files/tests/test_traps.py", "test_trap_date_is", "test_trap_date_was"),
-        r"01_static_files/traps.md:\d+: .*: no test_trap_date_is_sent_twice in tests/test_traps.py",
+        ("03_error_codes/tests/test_traps.py", "test_trap_str_of_the", "test_trap_repr_of_the"),
+        r"03_error_codes/traps.md:\d+: .*: no test_trap_str_of_the_error_is_a_tuple in tests",
     ),
     "a trap that no page tells": (
         "test_every_trap",
-        (
-            "05_catch_all/tests/test_traps.py",
-            "def debugger_opens(",
-            "def test_trap_x(): ...\ndef y(",
-        ),
+        ("05_catch_all/tests/test_traps.py", "\n\n\ndef ", "\n\n\ndef test_trap_x(): ...\ndef "),
         r"05_catch_all: no page tells of {'test_trap_x'}",
     ),
     "a mark of a trap that leads nowhere": (
@@ -53,48 +70,43 @@ LIES = {
     ),
     "a line of the technique that is not shown": (
         "test_every_line",
-        ("01_static_files/README.md", "digest = hashlib.file_digest", "digest = file_digest"),
-        r"01_static_files/README.md: does not show(.|\n)*uploads.py:\d+: digest = hashlib",
+        ("03_error_codes/README.md", "response.status_code = status", "response.status = status"),
+        r"03_error_codes/README.md: does not show(.|\n)*errors.py:\d+: response.status_code",
     ),
     "an article that is not shown": (
         "test_the_articles_code",
         ("05_catch_all/README.md", "```python article.py", "```python app.py"),
-        r"05_catch_all/README.md: of article.py, it shows \[.*\] lines",
+        r"05_catch_all/README.md: shows nothing of article.py",
+    ),
+    "a chapter that grows": (
+        "test_a_chapter_is_small",
+        ("03_error_codes/app.py", "USERS = {", 50 * "x = 1\n" + "USERS = {"),
+        r"03_error_codes: .*'app.py': \d\d",
     ),
     "too many words": (
         "test_a_readme",
         ("01_static_files/README.md", "## Next\n\n", f"## Next\n\n{600 * 'word '}"),
         r"01_static_files/README.md: has \d+ words",
     ),
-    "an exercise that changes no button": (
-        "test_the_answer and 02_cors",
-        ("02_cors/README.md", '"GET, POST, PUT, DELETE",', '"GET, POST, PUT, DELETE, PATCH",'),
-        r"02_cors/README.md:\d+: .*: the buttons that change",
+    "an exercise that changes other steps": (
+        "test_the_answer and 03_error_codes",
+        ("03_error_codes/README.md", "Those of steps 1 and 2", "Those of steps 1 and 3"),
+        r"03_error_codes/README.md:\d+: .*: the steps that change",
     ),
     "an answer that names another test": (
         "test_the_answer and 03_error_codes",
         ("03_error_codes/README.md", "`test_headers_of_an_http_error_are_kept`", "`test_headers`"),
         r"03_error_codes/README.md:\d+: .*: the tests that fail",
     ),
-    "a changed file that the table leaves out": (
-        "test_table_of_changes",
-        ("03_error_codes/cors.py", '"600"', '"6000"'),
-        r"03_error_codes/README.md: says nothing of cors.py, which is changed",
-    ),
-    "a file that is something else than the table says": (
-        "test_table_of_changes",
-        ("03_error_codes/README.md", "| `errors.py` | new", "| `errors.py` | changed"),
-        r"03_error_codes/README.md:\d+: says that errors.py is changed; it is new",
+    "an answer that doesn't make its test pass": (
+        "test_the_answer and 03_error_codes",
+        ("03_error_codes/README.md", "    429: too_many_requests,\n", ""),
+        r"03_error_codes/README.md:\d+: .*: with the answer, these fail still",
     ),
     "a heading of its own": (
         "test_headings",
         ("02_cors/README.md", "## What goes wrong", "## Pitfalls"),
         r"02_cors/README.md:\d+: Pitfalls: the heading here is 'What goes wrong'",
-    ),
-    "a code that the catalogue has otherwise": (
-        "test_tables_of_codes",
-        (f"{FOURTH}/README.md", "| 1002 | unimplemented_error | 400", "| 1002 | todo | 400"),
-        rf"{FOURTH}/README.md:\d+: true is \[1002",
     ),
     "a package that lacks a dot": (
         "in_a_package and 04",
@@ -105,14 +117,14 @@ LIES = {
         ),
         r"04_http_exception_subclass/README.md:\d+: does not say that \['exceptions'\] get a dot",
     ),
-    "a second app of the section whose import lacks a dot": (
-        "in_a_package and 06",
-        (f"{SIXTH}/README.md", "from .exceptions import ...", "from exceptions import ..."),
-        rf"{SIXTH}/README.md:\d+: does not say that \['exceptions'\] get a dot",
+    "a copy that isn't the original any more": (
+        "test_a_shared_file",
+        ("05_catch_all/exceptions.py", "error_code = 999", "error_code = 998"),
+        r"05_catch_all/exceptions.py is not 04_http_exception_subclass/exceptions.py",
     ),
     "a file that a step shares and has otherwise": (
-        "test_what_a_step",
-        (f"{SIXTH}/steps/2_shared_login/context.py", "KEY = ", "KEY: str = "),
+        "test_a_shared_file",
+        (f"{SIXTH}/steps/2_shared_login/context.py", "from flask", "# changed\nfrom flask"),
         rf"{SIXTH}/steps/2_shared_login/context.py is not {SIXTH}/context.py",
     ),
     "a heading that no step has": (
@@ -131,8 +143,8 @@ LIES = {
     ),
     "a step that is not there": (
         "test_every_make",
-        (f"{SIXTH}/README.md", "make diff-06 STEP=2", "make diff-06 STEP=7"),
-        rf"{SIXTH}/README.md:\d+: there is no step 7",
+        ("README.md", "make run-06 STEP=1", "make run-06 STEP=99"),
+        r"README.md:\d+: there is no step 99",
     ),
     "a clause without a subject": (
         "test_no_clause",
