@@ -158,10 +158,8 @@ def subject(node: ast.stmt) -> str:
         return ast.unparse(node.targets[0])
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         called = ast.unparse(node.value.func)
-        if called.endswith(".init_app"):
-            return called
-        if called.endswith(".add_url_rule"):
-            return called + ast.unparse(node.value.args[0])
+        if called.endswith((".init_app", ".add_url_rule")):
+            return f"{called}({ast.unparse(node.value.args[0])}"
     return ""
 
 
@@ -329,6 +327,8 @@ class Copy:
         more_imports, more_code = split(self.adapt(more, is_theirs=True))
         imports += more_imports
         source, more_code = replace(source, more_code)
+        code, more_code = replace("\n\n\n".join(wiring), more_code)
+        wiring = [code]
         rest += more_code
         settings = [text for text in rest if text.startswith("app.config")]
         wiring = [*settings, *wiring]
