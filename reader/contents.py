@@ -66,7 +66,7 @@ class Chapter:
     @property
     def steps(self) -> list[Path]:
         """The pages of the chapter's steps."""
-        return sorted(self.folder.glob("steps/*/README.md"))
+        return sorted(self.folder.glob("steps/[0-9]*/README.md"))
 
     @property
     def more(self) -> list[Path]:

@@ -128,13 +128,13 @@ class Piece:
     meaning: Heading | Block | Card | None
 
 
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
 @lru_cache(maxsize=100)
 def parse(text: str) -> SyntaxTreeNode:
     return SyntaxTreeNode(MARKDOWN.parse(text))
-
-
-def tree(page: Path) -> SyntaxTreeNode:
-    return parse(page.read_text(encoding="utf-8"))
 
 
 def first_line(node: SyntaxTreeNode) -> int:
@@ -151,8 +151,13 @@ def anchor_of(title: str, taken: list[str]) -> str:
 
 def headings(page: Path) -> list[Heading]:
     """Return the headings of *page*, in order."""
+    return headings_in(text_of(page))
+
+
+@lru_cache(maxsize=100)
+def headings_in(text: str) -> list[Heading]:
     found: list[Heading] = []
-    for node in tree(page).children:
+    for node in parse(text).children:
         if node.type == "heading":
             title = node.children[0].content
             anchor = anchor_of(title, [heading.anchor for heading in found])
@@ -183,7 +188,7 @@ def section_at(page: Path, line: int) -> str:
 
 def below(page: Path, heading: Heading) -> range:
     """Return the lines under *heading*, up to the next one of its level or above."""
-    end = len(page.read_text(encoding="utf-8").splitlines()) + 1
+    end = len(text_of(page).splitlines()) + 1
     ends = [
         other.line
         for other in headings(page)
@@ -201,13 +206,14 @@ def block_of(page: Path, node: SyntaxTreeNode) -> Block:
 
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of *page*, in order, those in lists as well."""
-    return [block_of(page, node) for node in tree(page).walk() if node.type == "fence"]
+    nodes = parse(text_of(page)).walk()
+    return [block_of(page, node) for node in nodes if node.type == "fence"]
 
 
 def rows(page: Path) -> list[tuple[int, list[str]]]:
     """Return line (from 1) and cells of each row of the tables of *page*, headings aside."""
     found = []
-    for row in tree(page).walk():
+    for row in parse(text_of(page)).walk():
         cells = [cell.children[0].content for cell in row.children if cell.type == "td"]
         if row.type == "tr" and cells:
             found.append((first_line(row), cells))
@@ -246,10 +252,15 @@ def side_of(block: Block, verdict: Verdict | None) -> Side | None:
 
 def pieces(page: Path) -> list[Piece]:
     """Return what *page* consists of, in order; verdicts are in their cards."""
+    return pieces_in(page, text_of(page))
+
+
+@lru_cache(maxsize=100)
+def pieces_in(page: Path, text: str) -> list[Piece]:
     found: list[Piece] = []
     by_line = {heading.line: heading for heading in headings(page)}
     verdict: Verdict | None = None
-    for node in tree(page).children:
+    for node in parse(text).children:
         if node.type == "heading":
             found.append(Piece(node, by_line[first_line(node)]))
         elif node.type == "fence":
@@ -290,7 +301,7 @@ def exercises(page: Path) -> list[Exercise]:
 
     ValueError: one has no answer, or blocks in an order that means nothing.
     """
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = text_of(page).splitlines()
     found = []
     for heading in headings(page):
         if heading.level != 3 or section_at(page, heading.line) != "Exercises":

@@ -173,7 +173,10 @@ def piece_html(piece: Piece, page: Path, chapter: Chapter | None) -> str:
         if line.startswith(("Test: [", "Tests: [")):
             return "".join(test_html(page, *found) for found in TEST.findall(line))
     html = pages.MARKDOWN.renderer.render(piece.node.to_tokens(), pages.MARKDOWN.options, {})
-    return f'<div class="table">{html}</div>' if piece.node.type == "table" else html
+    if piece.node.type == "table":
+        html = html.replace("<th></th>", "<td></td>")  # an empty heading is none
+        return f'<div class="table">{html}</div>'
+    return html
 
 
 def page_html(book: Book, page: Path) -> Markup:

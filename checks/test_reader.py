@@ -1,0 +1,420 @@
+"""The reader in a real browser: every card, every exercise, and pages that mean harm."""
+
+import functools
+import importlib.util
+import os
+import random
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from book import ROOT
+from servers import free_port, process
+
+pytestmark = pytest.mark.drill
+
+TIMEOUT = 60_000  # milliseconds; an exercise runs a chapter's tests
+
+
+def reader_pages() -> ModuleType:
+    """Return the reader's parser of pages, which has the name of a module here."""
+    spec = importlib.util.spec_from_file_location("reader_pages", ROOT / "reader/pages.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reader_pages"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES: Any = reader_pages()
+CHAPTERS = [path for path in sorted(ROOT.glob("0[1-5]_*")) if (path / "article.py").exists()]
+EXERCISES = [
+    pytest.param(chapter, number, id=f"{chapter.name[:2]} {exercise.heading.title}")
+    for chapter in CHAPTERS
+    for number, exercise in enumerate(PAGES.exercises(chapter / "README.md"))
+]
+Read = Callable[..., str]
+
+
+def free_ports() -> int:
+    """Return a port for a reader whose chapters' ports are free as well, of four digits."""
+    for port in random.sample(range(2000, 7800), 200):
+        with suppress(OSError):
+            for one in (port, *range(port + 1, port + 6), *range(port + 101, port + 106)):
+                free_port([one])
+            return port
+    raise OSError("no free ports")
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Iterator[Read]:
+    """A function that starts the reader for a folder with the book, and returns its origin."""
+    with ExitStack() as readers:
+
+        def read(folder: Path = ROOT) -> str:
+            port = free_ports()
+            origin = f"http://127.0.0.1:{port}"
+            env = os.environ | {
+                "READER_PORT": str(port),
+                "FLASK_CORS_ORIGINS": f'["{origin}"]',
+                "FLASK_UPLOAD_FOLDER": str(tmp_path / "uploads"),
+            }
+            command = [sys.executable, "reader/run.py"]
+            silent = subprocess.DEVNULL
+            readers.enter_context(process(command, folder, port, env=env, stdout=silent))
+            return origin
+
+        yield read
+
+
+def run(card: Locator) -> Locator:
+    """Press a card's button, and return what it shows."""
+    card.locator("button.run").click()
+    results = card.locator(".results")
+    expect(results.locator(".outcome").first).to_be_visible(timeout=TIMEOUT)
+    expect(card.locator("button.run")).to_be_enabled(timeout=TIMEOUT)
+    return results
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_every_card_runs_and_shows_its_verdicts(
+    page: Page, read: Read, chapter: Path, node_modules: Path
+) -> None:
+    page.goto(f"{read()}/{chapter.name}/README.md")
+    cards = PAGES.cards(chapter / "README.md")
+    assert cards and page.locator(".card").count() == len(cards)
+    for card in cards:
+        shown = page.locator(f"#card-{card.number}")
+        results = run(shown)
+        text = results.inner_text()
+        assert "Not what this page says" not in text and "It doesn't answer" not in text, text
+        assert results.locator(".outcome").count() == len(card.sides)
+        for side in card.sides:
+            outcome = results.locator(f".outcome.{side.version}")
+            if side.verdict:
+                mark = "✓" if side.verdict.good else "✗"
+                assert mark in outcome.inner_text()
+                words = re.sub(r"[`*_]|\[|\]\(.*?\)", "", side.verdict.text).split()
+                assert " ".join(words) in " ".join(outcome.inner_text().split())
+        for cell in results.locator("[data-arrived], [data-read]").all():
+            assert cell.inner_text() != "…"
+    total = len(cards)
+    progress = page.locator(f"[data-progress='{chapter.name}/README.md']")
+    expect(progress).to_have_text(f"{total} of {total} run")
+    page.reload()
+    expect(progress).to_have_text(f"{total} of {total} run")
+    assert page.locator("[data-cards].done").count() == page.locator("[data-cards]").count()
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for card in cards:
+            run(page.locator(f"#card-{card.number}"))
+        page.evaluate((node_modules / "axe-core/axe.min.js").read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run()")["violations"]
+        told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+        assert told == [], scheme
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_the_reader_and_curl_print_the_same(chapter: Path, tmp_path: Path) -> None:
+    port = free_ports()
+    env = os.environ | {
+        "FLASK_CORS_ORIGINS": f'["http://127.0.0.1:{port}"]',
+        "FLASK_UPLOAD_FOLDER": str(tmp_path / "uploads"),
+    }
+    script = ROOT / "reader/tests/with_curl.py"
+    command = [sys.executable, str(script), chapter.name[:2], str(port)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Exercises
+
+
+@pytest.fixture
+def repository(clone: Path) -> Path:
+    """A copy of the project as a fresh clone."""
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The book"]):
+        subprocess.run([*git, *arguments], cwd=clone, check=True)
+    return clone
+
+
+def replace(path: Path, lines: str, instead: str) -> None:
+    """Put *instead* in the place of *lines*, which stand once in the file, with its indentation."""
+    source = path.read_text(encoding="utf-8").splitlines()
+    end = PAGES.find(lines, source)
+    assert end, f"not in {path.name}: {lines}"
+    start = end - len(lines.strip("\n").splitlines())
+    indentation = source[start][: len(source[start]) - len(source[start].lstrip())]
+    new = textwrap.indent(textwrap.dedent(instead), indentation).splitlines()
+    path.write_text("\n".join([*source[:start], *new, *source[end:], ""]), encoding="utf-8")
+
+
+def checked(form: Locator) -> Locator:
+    form.get_by_role("button", name="Check my edit").click()
+    expect(form.locator("[role=status]")).to_have_text("Checked.", timeout=3 * TIMEOUT)
+    return form.locator(".checked")
+
+
+def steps_of(numbers: str) -> set[str]:
+    return set(re.findall(r"\d+", numbers))
+
+
+@pytest.mark.parametrize(("chapter", "number"), EXERCISES)
+def test_an_exercise_is_checked(
+    page: Page, read: Read, repository: Path, chapter: Path, number: int
+) -> None:
+    exercise = PAGES.exercises(chapter / "README.md")[number]
+    folder = repository / chapter.name
+    page.goto(f"{read(repository)}/{chapter.name}/README.md")
+    form = page.locator(f"form.exercise[data-exercise='{number}']")
+
+    if exercise.out:
+        expect(checked(form)).to_contain_text(f"{exercise.out.file} is as it was")
+        instead = exercise.instead.text if exercise.instead else ""
+        replace(folder / exercise.out.file, exercise.out.text, instead)
+        shown = checked(form)
+        changed = {
+            row.locator("td").first.inner_text(): row
+            for row in shown.locator("tbody tr").all()
+            if "changes" in row.locator("td").nth(2).inner_text()
+        }
+        assert changed, "no request changes"
+        steps = set()
+        for box in form.locator("label").all():
+            if box.locator("code").inner_text() in changed:
+                box.locator("input").check()
+                steps |= steps_of(box.locator("small").inner_text())
+        expect(checked(form)).to_contain_text("You had all of them right.")
+        named = re.findall(r"[Ss]teps? (\d(?:(?:, | and |, and )\d)*)", exercise.answer)
+        assert set().union(*map(steps_of, named)) == steps, exercise.answer
+
+        form.locator("input:checked").first.uncheck()
+        expect(checked(form)).to_contain_text("1 of your predictions is wrong.")
+    else:
+        expect(checked(form)).to_contain_text("tests/exercise.py fails")
+        for before, after in exercise.solution:
+            replace(folder / before.file, before.text, after.text if after else "")
+        expect(checked(form)).to_contain_text("tests/exercise.py passes")
+
+    named = re.findall(r"`(test_\w+)`", exercise.answer)
+    said = form.locator(".checked > p", has_text="of the chapter's own").all_inner_texts()
+    assert sorted(set(re.findall(r"test_\w+", " ".join(said)))) == sorted(set(named))
+
+    restore = form.locator(".checked button.copy").last.get_attribute("data-copy")
+    assert restore and restore.startswith("git restore ")
+    subprocess.run(["bash", "-c", restore], cwd=repository, check=True)
+    done = subprocess.run(["git", "status", "--porcelain"], cwd=repository, capture_output=True)
+    assert done.stdout == b""
+
+
+# By hand
+
+
+def test_a_request_is_edited_and_brought_back_by_keyboard(page: Page, read: Read) -> None:
+    page.goto(f"{read()}/{CHAPTERS[2].name}/README.md")
+    card = page.locator(".card", has=page.locator("b.article")).first
+    card.get_by_role("button", name="Edit").focus()
+    page.keyboard.press("Enter")
+    area = card.locator("textarea").first
+    expect(area).to_be_focused()
+    original = area.input_value()
+    area.fill(re.sub(r"(:\d+)/\S*", r"\1/nothing/there", original))
+    page.keyboard.press("Control+Enter")
+    results = card.locator(".results")
+    expect(results).to_contain_text("Your own request.", timeout=TIMEOUT)
+    expect(results.locator("caption")).to_contain_text("/nothing/there")
+    area.fill("curl http://example.org/")
+    page.keyboard.press("Control+Enter")
+    expect(results).to_contain_text("The reader can't send this")
+    card.get_by_role("button", name="As in the book").click()
+    assert card.locator("textarea").first.input_value() == original
+    run(card)
+    expect(results).not_to_contain_text("Your own request.")
+
+
+def test_what_a_page_may_read_comes_from_real_requests(page: Page, read: Read) -> None:
+    [chapter] = [path for path in CHAPTERS if path.name.endswith("_cors")]
+    page.goto(f"{read()}/{chapter.name}/README.md")
+    seen = []
+    for card in page.locator(".card").all():
+        results = run(card)
+        for row in results.locator("[data-fetch]").all():
+            read_row = row.locator("xpath=following-sibling::tr[1]")
+            by_stranger = "localhost" in str(row.get_attribute("data-origin"))
+            for version in ("article", "ours"):
+                if row.locator(f"[data-arrived={version}]").count():
+                    arrived = row.locator(f"[data-arrived={version}]").inner_text()
+                    may_read = read_row.locator(f"[data-read={version}]").inner_text()
+                    seen.append((version, by_stranger, arrived, may_read.partition("\n")[0]))
+    assert any(
+        version == "article" and stranger and "the response" in text
+        for version, stranger, _, text in seen
+    )
+    assert all(
+        text == "nothing" for version, stranger, _, text in seen if version == "ours" and stranger
+    )
+    assert any(
+        version == "ours" and not stranger and "\n" in arrived and "the response" in text
+        for version, stranger, arrived, text in seen
+    )
+    assert any(
+        version == "article" and not stranger and text == "nothing"
+        for version, stranger, _, text in seen
+    )
+
+
+def test_links_lead_to_files_and_diffs(page: Page, read: Read) -> None:
+    origin = read()
+    page.goto(f"{origin}/")
+    page.get_by_role("navigation").get_by_role("link", name=re.compile("^03")).click()
+    expect(page.locator("h1")).to_contain_text("03")
+    page.locator("figcaption a").first.click()
+    expect(page.locator("h1.path")).to_have_text("03_error_codes/article.py")
+    number = page.url.partition("#L")[2]
+    expect(page.locator(f"#L{number}")).to_be_in_viewport()
+    page.goto(f"{origin}/-/diff/05")
+    expect(page.locator("main")).to_contain_text("handlers.py")
+
+
+def test_every_link_of_the_book_leads_somewhere(page: Page, read: Read) -> None:
+    origin = read()
+    todo, seen, broken = ["/"], set(), []
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        response = page.request.get(origin + path)
+        if response.status != 200:
+            broken.append(path)
+        if path.endswith(".md") or path == "/":
+            for href in re.findall(r'(?:href|src)="([^"#]+)', response.text()):
+                url = page.evaluate(
+                    "([href, base]) => new URL(href, base).href", [href, origin + path]
+                )
+                if url.startswith(f"{origin}/"):
+                    todo.append(url.removeprefix(origin))
+    assert broken == [] and len(seen) > 30
+
+
+# Harm
+
+ATTACK = """
+<!doctype html>
+<title>waiting</title>
+<iframe id="frame" src="READER/CHAPTER"></iframe>
+<form id="form" action="READER/-/restart" method="post" enctype="text/plain" target="hidden">
+<input name='{"page": "CHAPTER", "a": "' value='"}'></form>
+<iframe name="hidden"></iframe>
+<script>
+async function attempt(name, task) {
+  try { return [name, await task()]; } catch (error) { return [name, "refused"]; }
+}
+const values = { page: "CHAPTER", card: 1, exercise: 0, predicted: [] };
+const send = (path, type, mode) => async () => {
+  const options = { method: "POST", mode, headers: { "Content-Type": type } };
+  const response = await fetch("READER/-/" + path, { ...options, body: JSON.stringify(values) });
+  return response.type === "opaque" ? "sent blindly" : "read " + (await response.text());
+};
+async function attack() {
+  const found = [];
+  for (const path of ["run", "check", "restart", "arrived"]) {
+    found.push(await attempt(path + " by JSON", send(path, "application/json", "cors")));
+    found.push(await attempt(path + " as text", send(path, "text/plain", "no-cors")));
+  }
+  found.push(await attempt("read the page", async () => (await fetch("READER/CHAPTER")).text()));
+  document.querySelector("#form").submit();
+  const frame = document.querySelector("#frame");
+  found.push(await attempt("frame", () => frame.contentWindow.document.body.innerText || "empty"));
+  const opened = window.open("READER/CHAPTER");
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  found.push(await attempt("window", () => opened.document.body.innerText));
+  found.push(["closed", String(opened === null || opened.closed)]);
+  document.title = "done";
+  return found;
+}
+</script>
+"""
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def attacker(tmp_path: Path) -> Iterator[int]:
+    """The port of a server with a page that tries to drive the reader; another origin than it."""
+    folder = tmp_path / "attacker"
+    folder.mkdir()
+    handler = functools.partial(SilentHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_strangers_page_can_do_nothing_to_the_reader(
+    page: Page, browser: Browser, read: Read, attacker: int, tmp_path: Path, host: str
+) -> None:
+    origin = read()
+    chapter = f"{CHAPTERS[2].name}/README.md"
+    with browser.new_context() as other:
+        reader = other.new_page()
+        reader.goto(f"{origin}/{chapter}")
+        run(reader.locator("#card-1"))
+        post = """async (page) => (await fetch("/-/arrived", {method: "POST",
+            headers: {"Content-Type": "application/json"}, body: JSON.stringify({page})})).json()"""
+        before = reader.evaluate(post, chapter)
+
+        text = ATTACK.replace("READER", origin).replace("CHAPTER", chapter)
+        (tmp_path / "attacker/index.html").write_text(text, encoding="utf-8")
+        page.goto(f"http://{host}:{attacker}/")
+        found = dict(page.evaluate("attack()"))
+        assert {name: what for name, what in found.items() if what.startswith("read ")} == {}
+        assert found["read the page"] == "refused"
+        # A frame or a window of its own stays empty, because the reader's page isn't in it.
+        assert found["frame"] in ("refused", "empty")
+        assert found["window"] in ("refused", "")
+        # Nothing was sent and nothing was started anew: both logs end where they did.
+        assert reader.evaluate(post, chapter) == before
+
+
+def test_the_strangers_page_of_the_reader_reaches_the_versions_alone(
+    page: Page, read: Read
+) -> None:
+    origin = read()
+    page.goto(f"{origin}/{CHAPTERS[1].name}/README.md")
+    run(page.locator("#card-1"))
+    page.goto(origin.replace("127.0.0.1", "localhost"))
+    expect(page.locator("h1")).to_have_text("A stranger's page")
+    port = int(origin.rpartition(":")[2])
+    attempt = """async (url) => { try { const response = await fetch(url, {mode: "no-cors"});
+        return response.type; } catch { return "refused"; } }"""
+    assert page.evaluate(attempt, f"http://127.0.0.1:{port + 2}/j/echo/") == "opaque"
+    assert page.evaluate(attempt, f"{origin}/") == "refused"
+    assert page.evaluate(attempt, "http://127.0.0.1:1/") == "refused"
+    # It answers only to the page of the reader.
+    asked = f"""new Promise((resolve) => {{
+        addEventListener("message", (event) => event.data.answer && resolve("answered"));
+        postMessage({{id: 1, url: "http://127.0.0.1:{port + 2}/j/echo/", options: {{}}}}, "*");
+        setTimeout(() => resolve("silent"), 1000);
+    }})"""
+    assert page.evaluate(asked) == "silent"
