@@ -2,9 +2,6 @@
 
 pyperf starts a script anew for every process that it measures in. So a script only says what is to
 be measured, and an app is built by the process that calls it.
-
-The row "chapter 03" is the technique of that chapter alone, on an app with a single view. The row
-"chapter 03, whole app" also has all that is carried over, and the switch between the versions.
 """
 
 import argparse
@@ -27,7 +24,7 @@ from wsgiref.types import WSGIApplication
 
 import pyperf
 from flask import Flask, abort
-from werkzeug.test import create_environ
+from werkzeug.test import create_environ, run_wsgi_app
 
 HERE = Path(__file__).parent
 FULL = os.environ.get("FULL") == "1"  # the long form
@@ -35,16 +32,20 @@ Call = Callable[[], object]
 
 
 class Request(NamedTuple):
-    """A kind of request, and the status that every version answers it with."""
+    """A kind of request, and how the status of every version's answer to it begins."""
 
     method: str
     path: str
-    status: int
+    status: str
     headers: dict[str, str] | None = None
+    again: bool = False  # with the ETag that a first request was answered with
 
 
 class Version(NamedTuple):
-    """How to build the app of one version, and a text in its answer to each kind of request."""
+    """How to build the app of one version, and a text in its answer to each kind of request.
+
+    With fewer texts than kinds of requests, it's measured with the first ones alone.
+    """
 
     build: Callable[[], WSGIApplication]
     texts: list[str]
@@ -94,7 +95,7 @@ def write_rows(measure: Callable[[], dict[str, dict[str, float]]]) -> None:
 # Time
 
 
-def runner(values: int = 20, loops: int = 50) -> Any:
+def runner(values: int = 100, loops: int = 10) -> Any:
     """Return pyperf's runner. *values*: how many each process measures; *loops*: calls of each."""
     # Many short values instead of a few long ones: other processes disturb only some of them.
     made = pyperf.Runner(processes=1, values=values, warmups=2, loops=loops)
@@ -124,54 +125,35 @@ def run_rounds(output: str) -> None:
         subprocess.run([sys.executable, sys.argv[0], "--append", output], check=True)
 
 
-def measure(runner: Any, name: str, prepare: Callable[[], Call]) -> None:
-    """Measure the call that *prepare* returns."""
-    prepare = functools.cache(prepare)
-
-    def seconds(loops: int) -> float:
-        call = prepare()
-        start = time.perf_counter()
-        for _ in range(loops):
-            call()
-        return time.perf_counter() - start
-
-    runner.bench_time_func(name, seconds)
-
-
 # Calls
 
 
-def call(app: WSGIApplication, request: Request, text: str) -> Call:
-    """Return a function that sends *request* to *app*, as a server does, and reads the answer.
+def call(version: Version, request: Request, text: str) -> Call:
+    """Build an app; return a function that sends it *request*, as a server does, and reads all.
 
     AssertionError: the status is another one, or *text* is neither in the headers nor in the body.
     """
+    app = version.build()
     environ = create_environ(request.path, method=request.method, headers=request.headers)
-    started: list[Any] = []
+    # A benchmark of a wrong answer is worth nothing.
+    body, status, headers = run_wsgi_app(app, environ.copy(), buffered=True)
+    if request.again:
+        environ["HTTP_IF_NONE_MATCH"] = headers["ETag"]
+        body, status, headers = run_wsgi_app(app, environ.copy(), buffered=True)
+    found = f"{status}\n{headers}\n{b''.join(body).decode('utf-8', 'replace')}"
+    assert status.startswith(request.status) and text in found, f"{request}: {text}\n{found}"
 
     def start_response(*status_and_headers: Any) -> Callable[[bytes], object]:
-        started[:] = status_and_headers
         return lambda data: None
 
-    def send() -> bytes:
+    def send() -> None:
         body = app(environ.copy(), start_response)
-        try:
-            return b"".join(body)
-        finally:
-            if hasattr(body, "close"):
-                body.close()
+        for _ in body:
+            pass
+        if hasattr(body, "close"):
+            body.close()
 
-    # A benchmark of a wrong answer is worth nothing.
-    answer = send().decode("utf-8", "replace")
-    status, headers = started[:2]
-    lines = [status, *(f"{name}: {value}" for name, value in headers), answer]
-    found = "\n".join(lines)
-    assert status.startswith(str(request.status)) and text in found, f"{request}: {text}\n{found}"
     return send
-
-
-def build_and_call(version: Version, request: Request, text: str) -> Call:
-    return call(version.build(), request, text)
 
 
 def compare(rows: dict[str, Version], columns: dict[str, Request]) -> None:
@@ -182,39 +164,32 @@ def compare(rows: dict[str, Version], columns: dict[str, Request]) -> None:
     pyperf_runner = runner()
     for number, (column, request) in enumerate(columns.items()):
         for row, version in rows.items():
-            if number >= len(version.texts):
-                continue  # this version is measured with the first kinds alone
-            text = version.texts[number]
-            name = f"{row} | {column}"
-            measure(pyperf_runner, name, functools.partial(build_and_call, version, request, text))
+            if number < len(version.texts):
+                prepare = functools.partial(call, version, request, version.texts[number])
+                pyperf_runner.bench_time_func(
+                    f"{row} | {column}", seconds, functools.cache(prepare)
+                )
+
+
+def seconds(loops: int, prepare: Callable[[], Call]) -> float:
+    """Return how long *loops* calls take of what *prepare* returns."""
+    send = prepare()
+    start = time.perf_counter()
+    for _ in range(loops):
+        send()
+    return time.perf_counter() - start
 
 
 # What the benchmarks of chapters 03 to 05 have in common
 
 USERS = {1: {"id": 1, "name": "Ada", "blocked": False}}
 ERRORS = {
-    "success": Request("GET", "/j/users/1", 200),
-    "raised 404": Request("GET", "/j/users/9", 404),
-    "unknown URL": Request("GET", "/j/nope", 404),
-    "405": Request("PUT", "/j/users/1", 405),
+    "success": Request("GET", "/j/users/1", "200"),
+    "raised 404": Request("GET", "/j/users/9", "404"),
+    "unknown URL": Request("GET", "/j/nope", "404"),
+    "405": Request("PUT", "/j/users/1", "405"),
 }
 HTML = "<!doctype html>"
-
-
-def build_chapter() -> Flask:
-    """Build the whole app of the chapter in use."""
-    from app import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app({"UPLOAD_FOLDER": new_folder()})
-    return app
-
-
-def build_article() -> Flask:
-    """Build the article's app of the chapter in use."""
-    from article import create_app  # type: ignore[import-not-found]
-
-    app: Flask = create_app()
-    return app
 
 
 def build_bare() -> Flask:

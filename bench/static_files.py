@@ -3,38 +3,40 @@
 WhiteNoise only knows the files that were there when it was started, so it could not serve uploads.
 """
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, send_from_directory
-from werkzeug.test import Client
 
 import calls
-from calls import Request
+from calls import Request, Version
 
 calls.use_chapter("01_static_files")
 
+NAME = f"{'0' * 64}.png"  # as uploads.save makes it; nothing else is served
+URL = f"/uploads/{NAME}"
 CONTENT = b"\x89PNG\r\n\x1a\n".ljust(1024, b".")
-FILE = "/uploads/picture.png"
 
 
-def bare() -> Flask:
-    """Build an app with one view, which is no file."""
-    app = Flask("bench")
-    add_view(app)
-    return app
+def new_folder() -> Path:
+    """Make a folder that has one file."""
+    folder = calls.new_folder()
+    (folder / NAME).write_bytes(CONTENT)
+    return folder
 
 
-def add_view(app: Flask) -> None:
+def add_view(app: Flask) -> Flask:
+    """Add what is no file."""
+
     @app.get("/view")
     def view() -> dict[str, str]:
         return {"name": "Ada"}
 
+    return app
 
-def send(folder: Path) -> Any:
-    app = bare()
+
+def send() -> Any:
+    app, folder = add_view(Flask("bench")), new_folder()
 
     @app.get("/uploads/<filename>")
     def uploaded_file(filename: str) -> Response:
@@ -43,73 +45,45 @@ def send(folder: Path) -> Any:
     return app
 
 
-def technique(folder: Path) -> Any:
+def technique(middleware: bool = True) -> Any:
     import uploads  # type: ignore[import-not-found]
 
-    app = bare()
-    app.config["UPLOAD_FOLDER"] = folder
-    uploads.init_app(app)
+    app = add_view(Flask("bench"))
+    app.config["UPLOAD_FOLDER"] = new_folder()
+    uploads.init_app(app, middleware=middleware)
     return app
 
 
-def whole(folder: Path) -> Any:
-    from app import create_app  # type: ignore[import-not-found]
-
-    app = create_app({"UPLOAD_FOLDER": folder})
-    add_view(app)
-    return app
+def only_view() -> Any:
+    return technique(middleware=False)
 
 
-def article(folder: Path) -> Any:
+def article() -> Any:
     from article import create_app  # type: ignore[import-not-found]
 
-    app = create_app(str(folder))
-    add_view(app)
-    return app
+    return add_view(create_app({"UPLOAD_FOLDER": str(new_folder())}))
 
 
-def whitenoise(folder: Path) -> Any:
+def whitenoise() -> Any:
     from whitenoise import WhiteNoise
 
-    return WhiteNoise(bare(), root=folder, prefix="uploads")
+    return WhiteNoise(add_view(Flask("bench")), root=new_folder(), prefix="uploads")
 
 
-ROWS: dict[str, Callable[[Path], Any]] = {
-    "send_from_directory": send,
-    "chapter 01": technique,
-    "chapter 01, whole app": whole,
-    "article": article,
-    "WhiteNoise": whitenoise,
+COLUMNS = {
+    "a small file": Request("GET", URL, "200"),
+    "not modified": Request("GET", URL, "304", again=True),
+    "a view": Request("GET", "/view", "200"),
+    "a range": Request("GET", URL, "206", {"Range": "bytes=100-199"}),
+}
+TEXTS = ["PNG\r\n", "Cache-Control: ", "Ada", "Content-Range: bytes 100-199/1024"]
+ROWS = {
+    "send_from_directory": Version(send, TEXTS),
+    "chapter 01": Version(technique, TEXTS),
+    "chapter 01, without its middleware": Version(only_view, TEXTS),
+    "article": Version(article, TEXTS[:3]),  # sends the whole file, whatever the range
+    "WhiteNoise": Version(whitenoise, TEXTS),
 }
 
-
-def build(version: Callable[[Path], Any]) -> Any:
-    """Build the app of a version over a folder that has one file."""
-    folder = calls.new_folder()
-    (folder / "picture.png").write_bytes(CONTENT)
-    return version(folder)
-
-
-def small_file(version: Callable[[Path], Any]) -> calls.Call:
-    return calls.call(build(version), Request("GET", FILE, 200), "PNG\r\n\x1a\n......")
-
-
-def not_modified(version: Callable[[Path], Any]) -> calls.Call:
-    app = build(version)
-    with Client(app).get(FILE) as answer:
-        etag = answer.headers["ETag"]
-    return calls.call(app, Request("GET", FILE, 304, {"If-None-Match": etag}), etag)
-
-
-def no_file(version: Callable[[Path], Any]) -> calls.Call:
-    return calls.call(build(version), Request("GET", "/view", 200), "Ada")
-
-
-COLUMNS = {"a small file": small_file, "not modified": not_modified, "a view": no_file}
-
-
 if __name__ == "__main__":
-    runner = calls.runner()
-    for column, prepare in COLUMNS.items():
-        for row, version in ROWS.items():
-            calls.measure(runner, f"{row} | {column}", functools.partial(prepare, version))
+    calls.compare(ROWS, COLUMNS)

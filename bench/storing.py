@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, request
-from werkzeug.test import create_environ
+from werkzeug.test import create_environ, run_wsgi_app
 
 import calls
 
@@ -31,7 +31,7 @@ def technique(folder: Path) -> Any:
     import uploads  # type: ignore[import-not-found]
 
     app = Flask("bench")
-    app.config.from_mapping(UPLOAD_FOLDER=folder, MAX_CONTENT_LENGTH=LARGEST)
+    app.config.from_mapping(UPLOAD_FOLDER=folder, UPLOAD_LIMIT=LARGEST)
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     return app
@@ -45,7 +45,7 @@ def without_fsync(folder: Path) -> Any:
 def article(folder: Path) -> Any:
     from article import create_app  # type: ignore[import-not-found]
 
-    return create_app(str(folder))
+    return create_app({"UPLOAD_FOLDER": str(folder)})
 
 
 def plain(folder: Path) -> Any:
@@ -106,17 +106,8 @@ class Uploads:
 
     def send(self, environ: dict[str, Any]) -> str:
         """Upload a file; return the status."""
-        started: list[str] = []
-
-        def start_response(status: str, *headers: Any) -> Callable[[bytes], object]:
-            started.append(status)
-            return lambda data: None
-
-        body = self.app(environ, start_response)
-        for _ in body:
-            pass
-        body.close()
-        return started[0]
+        _, status, _ = run_wsgi_app(self.app, environ, buffered=True)
+        return status
 
     def seconds(self, loops: int) -> float:
         """Return how long *loops* uploads take, without what happens between them."""
