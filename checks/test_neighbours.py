@@ -40,8 +40,6 @@ from wiring import (
 )
 
 TECHNIQUES = CHAPTERS[:5]
-if "SAMPLES" in os.environ:
-    TECHNIQUES = sorted(Path(os.environ["SAMPLES"]).iterdir())
 NEIGHBOURS = [
     Neighbour("Flask-RESTful", "restful.py", "restful"),
     Neighbour("Flask-RESTX", "restx.py", "restx"),
