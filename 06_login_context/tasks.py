@@ -12,7 +12,7 @@ from flask import current_app
 from redis import RedisError
 
 from context import bot_context
-from desk_errors import NotLoggedIn
+from errors import NotLoggedIn
 from ext import redis, sse
 from wx import Contact
 
@@ -69,7 +69,13 @@ def swap_in(login_id: str, data: dict[str, list[Contact]]) -> None:
     redis.transaction(swap, f"login:{login_id}")
 
 
-@shared_task(autoretry_for=(OSError, RedisError), retry_backoff=True, max_retries=5)  # type: ignore[untyped-decorator]
+@shared_task(  # type: ignore[untyped-decorator]
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=(OSError, RedisError),
+    retry_backoff=True,
+    max_retries=5,
+)
 def retrieve_data(login_id: str) -> None:
     """Fetch the contacts of a login page by page and swap them in; run twice, the end is the same.
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from flask.testing import FlaskClient
 from redis import Redis, RedisError, WatchError
 from redis.client import Pipeline
 
-import config
 import ext
 import login
 from conftest import Desk, until
@@ -702,7 +700,7 @@ def test_with_redis_away_the_phone_gets_a_page(own_desk: Desk) -> None:
 def test_with_the_broker_away_the_confirmation_stays_usable(
     desk: Desk, own_desk: Desk, frozen: bool
 ) -> None:
-    app = desk.app(CELERY_BROKER_URL=config.broker_url(own_desk.url))
+    app = desk.app(CELERY_BROKER_URL=own_desk.url)
     client = app.test_client()
     made = code(client)
     scan(app.test_client(), made["uuid"])
@@ -724,45 +722,6 @@ def test_with_the_broker_away_the_confirmation_stays_usable(
 # Settings
 
 
-REFUSED: dict[str, list[object]] = {
-    "LOGIN_TTL": [0, "120", True],
-    "VISIBILITY_TIMEOUT": [-1],
-    "CODES_PER_MINUTE": [0, "many"],
-    "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", "os", None],
-    "PUBLIC_URL": ["desk.example", 8],
-    "PROXIES": [-1],
-    "SSE_MAX_STREAMS": ["many"],
-    "SSE_QUEUE": [0],
-    "SSE_HEARTBEAT": [0, 0.5],
-    "SSE_HISTORY": [0],
-    "PERMANENT_SESSION_LIFETIME": ["month", timedelta(0)],
-    "SESSION_COOKIE_SAMESITE": ["None", "lax", None],
-}
-SECRETS: dict[str, list[object]] = {
-    "SECRET_KEY": [1234567890123456, "short"],
-    "REDIS_URL": ["localhost:6379", 6379, "redis://:hunter2@h:port"],
-    "CELERY_BROKER_URL": ["nowhere", "foo://:hunter2@h"],
-}
-
-
-@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in REFUSED.items() for v in vs])
-def test_start_up_refuses_what_cannot_work_by_name(desk: Desk, name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{name} is {re.escape(repr(value))}, not "):
-        desk.app(**{name: value})
-
-
-@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in SECRETS.items() for v in vs])
-def test_a_refusal_does_not_print_what_may_be_secret(desk: Desk, name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{name} is set to something, not ") as refusal:
-        desk.app(**{name: value})
-    assert str(value) not in str(refusal.value)
-
-
-def test_the_lifetime_of_a_login_may_be_a_number_of_seconds(desk: Desk) -> None:
-    app = desk.app(PERMANENT_SESSION_LIFETIME=3600)  # as FLASK_PERMANENT_SESSION_LIFETIME gives it
-    assert app.permanent_session_lifetime == timedelta(hours=1)
-
-
 def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(desk: Desk) -> None:
     client = desk.app(PUBLIC_URL="https://desk.example").test_client()
     made = code(client)
@@ -774,26 +733,6 @@ def test_behind_tls_the_cookie_is_for_this_host_and_tls_alone(desk: Desk) -> Non
     for part in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
         assert part in cookie
     assert "Domain" not in cookie
-
-
-def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        keys = set(pool.map(config.secret_key, [tmp_path / "instance"] * 64))
-    assert len(keys) == 1 and len(keys.pop()) == 64
-    assert (tmp_path / "instance/secret_key").stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in (tmp_path / "instance").iterdir()] == ["secret_key"]
-
-
-@pytest.mark.parametrize(
-    ("redis", "celery"),
-    [
-        ("redis://h:1/2", "redis://h:1/2"),
-        ("unix:///a%20b/s", "redis+socket:///a%20b/s?virtual_host=0"),
-        ("unix:///s?db=3", "redis+socket:///s?virtual_host=3"),
-    ],
-)
-def test_the_broker_is_the_same_server_in_celerys_words(redis: str, celery: str) -> None:
-    assert config.broker_url(redis) == celery
 
 
 def test_proxies_tell_the_address_of_the_browser(desk: Desk, phone: FlaskClient) -> None:

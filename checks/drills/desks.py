@@ -184,8 +184,9 @@ class Crew(Desk):
         return "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
 
     def pid(self, name: str) -> int:
-        """Return the main process of *name*."""
-        return self.members[name].process.pid
+        """Return the main process of *name*; that of redis is the server itself."""
+        main = self.members[name].process.pid
+        return next(iter(children(main))) if name == "redis" else main
 
     def redis(self) -> Any:
         return Redis.from_url(self.redis_url(), decode_responses=True)

@@ -17,7 +17,7 @@ from wx import ACCOUNTS
 def current_name() -> str | None:
     """Return the name of this request's account, or None if it has no login."""
     try:
-        return current_bot.self["name"]
+        return str(current_bot.self["name"])
     except Unauthorized:
         return None
 

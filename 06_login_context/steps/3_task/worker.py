@@ -1,4 +1,4 @@
-"""What the worker imports: ``celery -A worker worker``."""
+"""What the worker imports: ``celery -A worker worker``. Nobody needs to be logged in."""
 
 from app import create_app
 

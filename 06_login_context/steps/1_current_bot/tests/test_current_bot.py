@@ -1,6 +1,6 @@
 """`current_bot` in requests and outside them, beside the article's version and beside ``g``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from threading import Thread
@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask, g, session
 from flask.testing import FlaskClient
-from werkzeug.exceptions import Unauthorized
 
 import article
-import context
-from context import bot_context, current_bot
+from context import current_bot
 from logins import open_bot
-from wx import ACCOUNTS, Bot
+from wx import ACCOUNTS
 
 ARTICLE = "?version=article"
 # Until Flask 3.1, a request inside an app context shares its g; from 3.2 on it has its own.
@@ -66,19 +64,6 @@ def test_the_links_keep_the_version(client: FlaskClient) -> None:
     assert client.get("/as/nobody").status_code == 404
 
 
-def test_a_bot_is_opened_once_per_request(app: Flask) -> None:
-    opened = []
-
-    def open_and_count(login_id: str | None) -> Bot:
-        opened.append(login_id)
-        return open_bot(login_id)
-
-    context.init_app(app, open_and_count)
-    app.add_url_rule("/twice", "twice", lambda: current_bot.self["id"] + current_bot.self["name"])
-    assert log_in(app, "ada").get("/twice").text == "adaAda Lovelace"
-    assert opened == ["ada"]
-
-
 def test_trap_a_bot_that_is_never_popped_serves_the_next_request(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -116,60 +101,30 @@ def test_trap_a_thread_per_request_hides_the_fault(app: Flask) -> None:
     assert in_new_threads("") == in_a_thread_of_a_pool("") == right
 
 
-# Outside a request, and for another login than the request's
+# Outside a request
 
 
 def test_a_command_says_whose_bot_it_needs(app: Flask) -> None:
     assert app.test_cli_runner().invoke(args=["whoami", "lin"]).output == "林徽因\n"
 
 
-def test_outside_a_request_nobody_is_logged_in(app: Flask) -> None:
-    with app.app_context(), pytest.raises(Unauthorized):
-        _ = current_bot.self
-
-
-def test_blocks_nest_and_end_even_if_they_fail(app: Flask) -> None:
-    with app.app_context(), bot_context("ada"):
-        with pytest.raises(RuntimeError, match="lin"), bot_context("lin"):
-            raise RuntimeError(current_bot.self["id"])
-        assert current_bot.self["id"] == "ada"
-    assert context._blocks.top is None
-
-
-def test_a_block_in_a_request_is_for_another_login(app: Flask) -> None:
-    @app.get("/for/<login_id>")
-    def on_behalf_of(login_id: str) -> list[str]:
-        before = current_bot.self["id"]
-        with bot_context(login_id):
-            during = current_bot.self["id"]
-        return [before, during, current_bot.self["id"]]
-
-    assert log_in(app, "ada").get("/for/lin").json == ["ada", "lin", "ada"]
-
-
-def test_a_request_in_a_block_has_its_own_account(app: Flask, client: FlaskClient) -> None:
-    lin = log_in(app, "lin")
-    with app.app_context(), bot_context("ada"):
-        assert name_on_page(lin) == ACCOUNTS["lin"]
-        assert name_on_page(client) == "nobody"
-        assert current_bot.self["id"] == "ada"
-
-
 # With g
 
 
 def get_bot() -> Any:
+    login_id = session.get("login")
+    if "bot" not in g or g.login_id != login_id:
+        g.bot, g.login_id = open_bot(login_id), login_id
+    return g.bot
+
+
+def get_bot_once() -> Any:
     if "bot" not in g:
         g.bot = open_bot(session.get("login"))
     return g.bot
 
 
-def forget_bot(error: BaseException | None) -> None:
-    g.pop("bot", None)
-
-
-def test_g_is_enough_for_one_request(app: Flask) -> None:
-    app.teardown_request(forget_bot)
+def test_g_is_enough_in_requests(app: Flask) -> None:
     app.add_url_rule("/who", "who", lambda: get_bot().self["id"])
     ada, lin = log_in(app, "ada"), log_in(app, "lin")
     assert [ada.get("/who").text, lin.get("/who").text] == ["ada", "lin"]
@@ -177,9 +132,21 @@ def test_g_is_enough_for_one_request(app: Flask) -> None:
         assert [ada.get("/who").text, lin.get("/who").text] == ["ada", "lin"]
 
 
+def test_trap_g_keeps_the_account_of_the_login_before(app: Flask) -> None:
+    def log_in_again(find_bot: Callable[[], Any]) -> list[str]:
+        with app.test_request_context():
+            session["login"] = "ada"
+            before = find_bot().self["id"]  # as a hook does that logs who is asking
+            session["login"] = "lin"
+            return [before, find_bot().self["id"]]
+
+    assert log_in_again(get_bot_once) == ["ada", "ada"]
+    assert log_in_again(get_bot) == ["ada", "lin"]
+    assert log_in_again(lambda: current_bot) == ["ada", "lin"]
+
+
 def test_trap_requests_in_one_app_context_share_g(app: Flask) -> None:
-    app.teardown_appcontext(forget_bot)  # as the database in Flask's tutorial, but that's too late
-    app.add_url_rule("/who", "who", lambda: get_bot().self["id"])
+    app.add_url_rule("/who", "who", lambda: get_bot_once().self["id"])
     ada, lin = log_in(app, "ada"), log_in(app, "lin")
     with app.app_context():
         second = "ada" if G_IS_SHARED else "lin"

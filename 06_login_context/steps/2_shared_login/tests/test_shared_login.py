@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from redis import Redis
 from werkzeug.exceptions import Unauthorized
 
-from app import create_app, secret_key
+from app import create_app
+from secret_key import shared_key
 from wx import ACCOUNTS
 
 ARTICLE = "?version=article"
@@ -142,12 +143,12 @@ def test_trap_a_process_with_another_key_refuses_the_cookie(redis_url: str, tmp_
         return [name(here), name(there)]
 
     assert names(token_hex(), token_hex()) == [ACCOUNTS["ada"], None]
-    assert names(secret_key(tmp_path), secret_key(tmp_path)) == [ACCOUNTS["ada"]] * 2
+    assert names(shared_key(tmp_path), shared_key(tmp_path)) == [ACCOUNTS["ada"]] * 2
 
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        [key] = set(pool.map(secret_key, [tmp_path / "instance"] * 8))
+        [key] = set(pool.map(shared_key, [tmp_path / "instance"] * 8))
     assert len(key) == 64
     [file] = (tmp_path / "instance").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600  # nobody else may read it

@@ -1,13 +1,16 @@
 import signal
+import socket
 from typing import Any
 
 import pytest
 from celery import Celery  # type: ignore[import-untyped]
 from flask import Flask
 from flask.testing import FlaskClient
+from kombu.exceptions import OperationalError
 from kombu.transport.redis import Channel
 
 import tasks
+from app import create_app
 from conftest import Worker, start_worker, until
 from logins import redis
 
@@ -125,6 +128,15 @@ def test_for_a_login_that_has_ended_it_stops_quietly(app: Flask, ada: FlaskClien
     tasks.retrieve_data(login)
     with app.app_context():
         assert not redis.exists(f"contacts:{login}")
+
+
+def test_a_broker_that_never_answers_is_not_waited_for(redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        broker = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        config = {"SECRET_KEY": "for the tests", "REDIS_URL": redis_url}
+        create_app({**config, "CELERY_BROKER_URL": broker})
+        with pytest.raises(OperationalError):  # Celery's own settings: over 150 s
+            tasks.retrieve_data.delay("nobody's")
 
 
 def test_a_task_without_the_app_context_knows_no_redis(app: Flask) -> None:
