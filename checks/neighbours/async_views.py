@@ -1,7 +1,5 @@
 """Async views, an async hook and an async error handler."""
 
-# mypy: ignore-errors
-
 import asyncio
 
 from flask import Flask, abort, g

@@ -1,7 +1,5 @@
 """An app whose API is a blueprint with a handler of its own for every HTTP error."""
 
-# mypy: ignore-errors
-
 from flask import Blueprint, Flask, abort
 from werkzeug.exceptions import HTTPException
 

@@ -1,7 +1,5 @@
 """CSRFProtect over a form and over an API whose pages send the token in a header."""
 
-# mypy: ignore-errors
-
 from flask import Flask, request
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf

@@ -1,7 +1,5 @@
 """A shop that DispatcherMiddleware puts below /shop, beside a site of its own."""
 
-# mypy: ignore-errors
-
 from flask import Flask, redirect, url_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 

@@ -1,7 +1,5 @@
 """An app that answers every HTTP error as the documentation of Flask shows it."""
 
-# mypy: ignore-errors
-
 from flask import Flask, abort, json
 from werkzeug.exceptions import HTTPException
 

@@ -1,7 +1,5 @@
 """Flask-Login with a login page, a member's page, an API, and a part that a hook closes."""
 
-# mypy: ignore-errors
-
 from flask import Flask, abort, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
 

@@ -1,7 +1,5 @@
 """An old app that has flask-cors already, with its default of ``*``, on a blueprint."""
 
-# mypy: ignore-errors
-
 from flask import Blueprint, Flask, abort
 from flask_cors import CORS
 

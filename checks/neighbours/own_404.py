@@ -1,7 +1,5 @@
 """A site with a page of its own for what isn't there, and an API."""
 
-# mypy: ignore-errors
-
 from flask import Flask, abort
 
 app = Flask(__name__)

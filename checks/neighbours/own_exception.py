@@ -1,7 +1,5 @@
 """An app with a handler for every exception, as the documentation of Flask shows it."""
 
-# mypy: ignore-errors
-
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 

@@ -1,7 +1,5 @@
 """An app with a JSON provider of its own, which takes no arguments but the value."""
 
-# mypy: ignore-errors
-
 import json
 from datetime import date
 

@@ -1,7 +1,5 @@
 """An app that sets up logging for itself and all that it uses."""
 
-# mypy: ignore-errors
-
 from logging.config import dictConfig
 
 from flask import Flask

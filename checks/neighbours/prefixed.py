@@ -1,7 +1,5 @@
 """An app below /shop by a middleware of its own, as many blogs have it."""
 
-# mypy: ignore-errors
-
 from flask import Flask, redirect, url_for
 
 app = Flask(__name__)

@@ -1,7 +1,5 @@
 """A todo list with Flask-RESTful, and one page of HTML."""
 
-# mypy: ignore-errors
-
 from flask import Flask
 from flask_restful import Api, Resource, abort, reqparse
 

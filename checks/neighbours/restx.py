@@ -1,7 +1,5 @@
 """Cats with Flask-RESTX: an Api on a blueprint, with a namespace, models and an error handler."""
 
-# mypy: ignore-errors
-
 from flask import Blueprint, Flask
 from flask_restx import Api, Namespace, Resource, fields
 

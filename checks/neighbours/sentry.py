@@ -1,7 +1,5 @@
 """An app whose bugs are reported to Sentry. The transport only collects what would be sent."""
 
-# mypy: ignore-errors
-
 import sentry_sdk
 from flask import Flask, abort
 from sentry_sdk.transport import Transport

@@ -1,7 +1,5 @@
 """Pets with flask-smorest: schemas, a blueprint of class-based views, and its OpenAPI page."""
 
-# mypy: ignore-errors
-
 from flask import Flask
 from flask.views import MethodView
 from flask_smorest import Api, Blueprint, abort

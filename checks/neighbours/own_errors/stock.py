@@ -1,7 +1,5 @@
 """An app that has packages called errors and exceptions already, with things in them."""
 
-# mypy: ignore-errors
-
 from errors.codes import SOLD_OUT
 from flask import Flask
 

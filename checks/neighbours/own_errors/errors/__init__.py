@@ -1,7 +1,5 @@
 """The pages that explain what went wrong, as a blueprint."""
 
-# mypy: ignore-errors
-
 from flask import Blueprint
 
 pages = Blueprint("errors", __name__, url_prefix="/help")

@@ -1,7 +1,5 @@
 """A package with a factory, as in Flask's tutorial: settings, a database, a blueprint."""
 
-# mypy: ignore-errors
-
 from flask import Flask
 
 

@@ -1,7 +1,5 @@
 """The customers of the shop."""
 
-# mypy: ignore-errors
-
 from flask import Blueprint, abort
 
 from .db import get_db

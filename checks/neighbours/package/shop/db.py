@@ -1,7 +1,5 @@
 """The database of a request, which is closed at its end."""
 
-# mypy: ignore-errors
-
 import sqlite3
 
 from flask import current_app, g
