@@ -20,7 +20,7 @@ def create_app() -> Flask:
             return e
         if isinstance(e, HTTPException):
             # Trap: pages for people become JSON
-            # Trap: two parts are too little for a 405, and too much for a 500
+            # Trap: a rebuilt 405 loses Allow
             return ApiException(e.description, code=e.code, error_code=1007)
         if not app.config["DEBUG"]:
             return ApiException()
