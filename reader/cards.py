@@ -40,6 +40,10 @@ class Sent:
         return f"http://{self.request.host}:{self.request.port}{self.request.target}"
 
     @property
+    def text(self) -> str:
+        return self.answer.body.decode("utf-8", errors="replace").strip()
+
+    @property
     def opens(self) -> str:
         """Return what a tab can open: where the answer points to, or itself if it's a file."""
         base = f"http://{self.request.host}:{self.request.port}"
@@ -90,8 +94,9 @@ class Group:
 
     @property
     def brief(self) -> bool:
-        """Tell whether a line is enough: the transcript shows no headers and little else."""
-        return not any(one.request.include or one.answer.log for one in self.sent)
+        """Tell whether a line is enough: the transcript shows no headers, and there's no log."""
+        plain = not any(one.request.include or one.answer.log for one in self.sent)
+        return plain and not self.fetch
 
 
 @dataclass(frozen=True)

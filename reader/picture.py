@@ -34,7 +34,8 @@ def take(browser: Browser, target: Path) -> None:
 
 def main() -> None:
     [program, *_] = [path for name in BROWSERS if (path := shutil.which(name))]
-    reader = subprocess.Popen([sys.executable, str(HERE / "run.py")], stdout=subprocess.DEVNULL)
+    command = [sys.executable, str(HERE / "run.py")]
+    reader = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         for _ in range(100):
             try:

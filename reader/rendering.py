@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from contents import Book, Chapter
@@ -41,25 +42,40 @@ def inline(text: str) -> Markup:
 
 
 def command_html(command: str, chapter: Chapter) -> Markup:
-    """Return a curl command with its ports in their versions' colours."""
-    html = str(escape(command))
+    """Return a curl command with its ports in their versions' colours, and long names shortened."""
+    html = str(escape(shortened(command)))
     for name, port in (("article", chapter.ports.article), ("ours", chapter.ports.ours)):
         html = re.sub(rf"(?<=:|/){port}\b", f'<b class="{name}">{port}</b>', html)
     return Markup(html)  # noqa: S704
 
 
-def commands_of(card: Card, chapter: Chapter) -> list[tuple[str, list[str]]]:
-    """Return the card's commands as they're shown: (version, commands), or once for "both"."""
-    shown = [
-        (side.version, [chapter.ports.live(one.command) for one in side.exchanges])
+@dataclass(frozen=True)
+class Commands:
+    """The commands of a card: as they're shown, and what's edited, each with its version's name.
+
+    The version is "both" where the commands of the two differ in nothing but the port.
+    """
+
+    shown: list[tuple[str, str]]
+    edited: list[tuple[str, str]]
+
+
+def commands_of(card: Card, chapter: Chapter) -> Commands:
+    ours, article = f":{chapter.ports.ours}", f":{chapter.ports.article}"
+    sides = [
+        [(side.version, chapter.ports.live(one.command)) for one in side.exchanges]
         for side in card.sides
     ]
-    ours, article = f":{chapter.ports.ours}", f":{chapter.ports.article}"
-    if len(shown) == 2:
-        joint = [text.replace(article, ours) for text in shown[0][1]]
-        if joint == shown[1][1]:
-            return [("both", [text.replace(ours, f"{article}/{ours[1:]}") for text in joint])]
-    return shown
+    shown: list[tuple[str, str]] = []
+    for pair in zip_longest(*sides):
+        same = {one and one[1].replace(article, ours) for one in pair}
+        if len(pair) == 2 and len(same) == 1:
+            shown.append(("both", pair[1][1].replace(ours, f"{article}/{ours[1:]}")))
+        else:
+            shown += [one for one in pair if one]
+    if len(sides) == 2 and all(version == "both" for version, _ in shown):
+        return Commands(shown, [("both", "\n".join(text for _, text in sides[1]))])
+    return Commands(shown, [(side[0][0], "\n".join(text for _, text in side)) for side in sides])
 
 
 @dataclass(frozen=True)
@@ -172,7 +188,7 @@ def piece_html(piece: Piece, page: Path, chapter: Chapter | None) -> str:
         line = piece.node.children[0].content
         if line.startswith(("Test: [", "Tests: [")):
             return "".join(test_html(page, *found) for found in TEST.findall(line))
-    html = pages.MARKDOWN.renderer.render(piece.node.to_tokens(), pages.MARKDOWN.options, {})
+    html = str(pages.MARKDOWN.renderer.render(piece.node.to_tokens(), pages.MARKDOWN.options, {}))
     if piece.node.type == "table":
         html = html.replace("<th></th>", "<td></td>")  # an empty heading is none
         return f'<div class="table">{html}</div>'

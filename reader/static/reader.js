@@ -161,7 +161,7 @@ for (const card of all(".card")) {
       const response = await post("run", { card: number, ...values });
       results.innerHTML = await response.text(); // the reader's own HTML; its policy allows no scripts
       card.classList.add("ran");
-      await Promise.all(all("[data-fetch]", results).map(showFetches));
+      for (const row of all("[data-fetch]", results)) await showFetches(row); // one log, so in turn
       said.textContent = results.querySelector("p.said").textContent;
       if (edit.hidden) remember(number);
     }),
