@@ -20,13 +20,18 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     # Trap: An uploaded page runs
     # Trap: `DELETE` returns the file
     # Trap: A player can't jump
+    # Trap: Private files become public
+    # Trap: A replaced file stays stale
+    # Trap: `HEAD` is answered with a body
+    # Trap: `Date` is sent twice
     app.wsgi_app = SharedDataMiddleware(  # type: ignore[method-assign]
         app.wsgi_app, {"/uploads": app.config["UPLOAD_FOLDER"]}
     )
 
     @app.post("/uploads")
     def upload() -> tuple[dict[str, str], int, dict[str, str]]:
-        file = request.files["file"]  # Trap: One request can fill the disk
+        # Trap: One request can fill the disk
+        file = request.files["file"]  # Trap: Two of three files are dropped
         filename = secure_filename(file.filename or "")  # Trap: Two reports become one file
         os.makedirs(app.config["UPLOAD_FOLDER"], exist_ok=True)
         file.save(os.path.join(app.config["UPLOAD_FOLDER"], filename))

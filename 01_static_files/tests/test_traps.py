@@ -122,7 +122,7 @@ def test_trap_one_request_can_fill_the_disk(
     body = BytesIO(large)
     length = {"CONTENT_LENGTH": str(len(large)), "CONTENT_TYPE": "multipart/form-data; boundary=b"}
     environ = create_environ("/uploads", method="POST", input_stream=body) | length
-    assert run_wsgi_app(app, environ)[1] == "413 REQUEST ENTITY TOO LARGE"
+    assert run_wsgi_app(app, environ)[1].startswith("413 ")
     assert body.tell() == 0  # nothing of it was read
 
 

@@ -347,7 +347,7 @@ def test_a_request_without_a_path_is_flasks(app: Flask, path: str | None) -> Non
     environ["PATH_INFO"] = path
     if path is None:
         del environ["PATH_INFO"]
-    assert run_wsgi_app(app, environ)[1] == "404 NOT FOUND"
+    assert run_wsgi_app(app, environ)[1].startswith("404 ")
 
 
 def test_a_file_that_cannot_be_opened_is_the_apps_own_500(app: Flask, client: FlaskClient) -> None:
@@ -440,6 +440,13 @@ def test_a_relative_folder_is_in_the_instance_folder(tmp_path: Path) -> None:
     uploads.init_app(app)
     assert uploads.upload_folder(app) == tmp_path / "mine"
     assert (tmp_path / "mine").is_dir()
+
+
+def test_the_folder_may_be_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    client = create_app({"UPLOAD_FOLDER": tmp_path / "link"}).test_client()
+    assert fetch(client, upload(client, PNG)).data == PNG
 
 
 def test_a_folder_set_after_init_app_is_used(app: Flask, client: FlaskClient) -> None:
