@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,52 @@ def test_a_trimmed_id_gets_a_reset(app: Flask, client: FlaskClient, sse: SSE) ->
     assert next(told(read(client, last=ids[-3]))) == "498"
 
 
+def test_what_was_missed_is_fetched_only_as_far_as_the_browser_reads(
+    client: FlaskClient, sse: SSE, redis: Redis
+) -> None:
+    first, *_ = [sse.publish(number, channel="all") for number in range(200)]
+    stream = told(read(client, last=first))
+
+    def fetched() -> int:
+        return int(redis.info("commandstats")["cmdstat_xrange"]["calls"])
+
+    assert next(stream) == "1"
+    at_once = fetched()
+    assert [int(next(stream)) for _ in range(198)] == list(range(2, 200))
+    assert fetched() >= at_once + 9
+    sse.publish("live", channel="all")
+    assert next(stream) == '"live"'
+
+
+def test_what_is_trimmed_while_the_browser_reads_leaves_no_gap(
+    client: FlaskClient, sse: SSE, redis: Redis
+) -> None:
+    sse.seconds_left = lambda: 20  # in any case, it ends then
+    ids = [sse.publish(number, channel="all") for number in range(200)]
+    stream = (event for event in read(client, last=ids[0]) if "data" in event)
+    got = [next(stream)]
+    redis.xtrim("events", maxlen=10, approximate=False)
+    sse.publish("live", channel="all")  # it waits in the queue, beyond the gap
+    got += stream
+    assert [event["data"] for event in got] == [str(number) for number in range(1, len(got) + 1)]
+    assert len(got) < 190  # it ends
+    assert next(told(read(client, last=got[-1]["id"]))) == "{}"  # the reset
+
+
+def test_redis_that_goes_away_while_the_browser_reads_ends_the_stream(tmp_path: Path) -> None:
+    server = persistent(tmp_path, free_port())
+    app = create_app({"REDIS_URL": server.connection_url})
+    sse = app.extensions["sse"]
+    sse.seconds_left = lambda: 20  # in any case, it ends then
+    first, *_ = [sse.publish(number, channel="all") for number in range(100)]
+    stream = told(read(app.test_client(), last=first))
+    assert next(stream) == "1"
+    stop_reader(sse)  # otherwise it might be the one that ends the stream
+    server.stop()
+    assert len(list(stream)) < 90
+    assert not sse.streams
+
+
 # Redis
 
 
@@ -415,10 +462,14 @@ def test_trap_the_hundred_and_first_connection_is_an_error(server: ValkeyServer)
         wrong.release(connection)
     wrong.close()
 
-    ours = make_redis(url).connection_pool
-    taken = [ours.get_connection() for _ in range(50)]
-    threading.Timer(0.1, ours.release, [taken.pop()]).start()
-    taken.append(ours.get_connection())  # waits for its turn
+    ours: Any = make_redis(url).connection_pool
+    ours.timeout = 30  # seconds; the app's half a second may be over before a busy machine gets on
+    taken = [ours.get_connection() for _ in range(ours.max_connections)]
+    with ThreadPoolExecutor(1) as pool:
+        one_more = pool.submit(ours.get_connection)
+        assert not wait([one_more], timeout=0.1).done  # it waits for its turn
+        ours.release(taken.pop())
+        taken.append(one_more.result())
     for connection in taken:
         ours.release(connection)
     ours.close()

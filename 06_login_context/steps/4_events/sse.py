@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, json, request
-from redis import ConnectionPool, Redis
+from redis import ConnectionPool, Redis, RedisError
 from werkzeug.exceptions import ServiceUnavailable
 
 KEY = "events"  # its entries have: channel, type, data (JSON), last ("1" ends the streams)
 BLOCK = 5  # seconds that the reader waits in Redis at a time
+PAGE = 20  # entries that are read from Redis at a time, because each may be large
 OPENING = 20  # streams at once; when more browsers come back together, they wait their turn
 SEND_BUFFER = 64 * 1024  # bytes that the kernel keeps for a browser that doesn't read
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing the socket throws away what it still holds
@@ -61,10 +62,10 @@ class Stream(queue.Queue[Event | None]):
 
 
 def after(redis: Any, event_id: str) -> list[Entry] | None:
-    """Return the entries newer than *event_id*; None if there is none with that id (any more)."""
+    """Return the next entries after *event_id*; None if there is none with that id (any more)."""
     if not re.fullmatch(r"\d{1,15}-\d{1,15}", event_id, re.ASCII):
         return None
-    entries: list[Entry] = redis.xrange(KEY, event_id)
+    entries: list[Entry] = redis.xrange(KEY, event_id, count=1 + PAGE)
     # If it is still there, nothing newer has been trimmed either.
     return entries[1:] if entries and entries[0][0] == event_id else None
 
@@ -142,7 +143,8 @@ class SSE:
 
         # Not a finally in the generator: one that is closed before it starts runs none.
         response.call_on_close(lambda: self.remove(stream))
-        response.response = self.events(stream, start, missed, end)
+        backlog = None if missed is None else self.backlog(stream, missed)
+        response.response = self.events(stream, start, backlog, end)
         return response
 
     def add(self, stream: Stream) -> None:
@@ -167,8 +169,25 @@ class SSE:
                 if not others:
                     self.by_channel.pop(channel, None)
 
+    def backlog(self, stream: Stream, page: list[Entry]) -> Iterator[Event]:
+        """Yield what *stream* has missed; *page* has the first entries of that.
+
+        One page at a time, because a browser that doesn't read would keep all of them in memory.
+        """
+        while page:
+            for event_id, entry in page:
+                if entry.get("channel") in stream.channels:
+                    yield encode(event_id, entry)
+            try:
+                next_page = after(self.redis, page[-1][0])
+            except RedisError:
+                next_page = None
+            if next_page is None:  # Redis is away, or the rest was trimmed while the browser read
+                self.end(stream)  # it comes back, and resumes or gets a reset
+            page = next_page or []
+
     def events(
-        self, stream: Stream, start: str, missed: list[Entry] | None, end: float
+        self, stream: Stream, start: str, missed: Iterator[Event] | None, end: float
     ) -> Iterator[bytes]:
         """Yield the stream's text: what was *missed* until now (None: nobody knows), then what is
         queued, until *end*."""
@@ -177,23 +196,30 @@ class SSE:
             yield f"id: {start}\nevent: reset\ndata: {{}}\n\n".encode()
         yield f"id: {start}\n\n".encode()  # otherwise a browser that leaves now could not resume
 
+        newest = order(start)
+        for event in missed or ():
+            if stream not in self.streams or time.monotonic() > end:
+                return
+            newest = event.order
+            yield event.text
+            if event.last:
+                return
+
         # Half: the first write to a closed browser succeeds, the second one fails.
         heartbeat = self.app.config["SSE_HEARTBEAT"] / 2
-        newest = order(start)
-        backlog = [entry for entry in missed or [] if entry[1].get("channel") in stream.channels]
         while stream in self.streams:
             wait = min(heartbeat, end - time.monotonic())
             if wait <= 0:
                 return
             try:
-                event = encode(*backlog.pop(0)) if backlog else stream.get(timeout=wait)
+                queued = stream.get(timeout=wait)
             except queue.Empty:
                 yield b":\n\n"
                 continue
-            if event and event.order > newest:
-                newest = event.order
-                yield event.text
-                if event.last:
+            if queued and queued.order > newest:
+                newest = queued.order
+                yield queued.text
+                if queued.last:
                     return
 
     def read(self, seen: str) -> None:
