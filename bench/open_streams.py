@@ -42,7 +42,6 @@ Publish = Callable[[str, str], None]  # given the data and the channel
 
 def chapter() -> Flask:
     """Chapter 06's events, for whoever asks."""
-    import errors  # type: ignore[import-not-found]
     from sse import SSE  # type: ignore[import-not-found]
 
     app = Flask("chapter")
@@ -52,7 +51,6 @@ def chapter() -> Flask:
     app.extensions["sse"].init_app(
         app, Redis.from_pool(pool), lambda: ["all", request.args["browser"]]
     )
-    errors.init_app(app)
     return app
 
 

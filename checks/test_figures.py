@@ -1,4 +1,4 @@
-"""Every figure of a measurement is one of bench/results.json, and nobody has typed it by hand."""
+"""Digits of a measurement are those of bench/results.json; pages say the others in words."""
 
 import re
 import sys
@@ -13,12 +13,11 @@ sys.path.append(str(ROOT / "bench"))
 import figures  # type: ignore[import-not-found]
 
 QUOTED = re.compile(r"([\d.,]*\d)( %)?<!-- bench (\w+): ([^|>]+) \| ([^|>]+) -->")
-# What only a measurement can say: 0.32 of the time, 12 µs, twice as long. (Limits are in s or MiB,
-# or they are whole numbers of KiB.)
+# What only a measurement can say: 0.32 of the time, 12 µs. (Limits are in s or MiB, or they are
+# whole numbers of KiB.) In words, "about a third of the time", people may say it by themselves.
 MEASURED = re.compile(
     r"\d\.\d\d (?:of|as|times)\b|\d (?:µs|ms|KB)\b|\d\.\d KiB\b|\d (?:times as|per second)"
     r"|\d % (?:of|faster|slower)"
-    r"|(?:twice|half|a third|a quarter) (?:as (?:fast|slow|long|many|much)|(?:of )?the time)"
 )
 GENERATED = re.compile(r"<!-- \w+ -->\n.*?<!-- end -->", re.DOTALL)
 
