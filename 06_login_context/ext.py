@@ -12,8 +12,8 @@ from kombu.exceptions import OperationalError
 from redis import BlockingConnectionPool, Redis, RedisError, UnixDomainSocketConnection
 from werkzeug.local import LocalProxy
 
-from errors import HttpError, NotLoggedIn, ServiceUnavailable
-from exceptions import ParameterException
+from desk_errors import NotLoggedIn, ServiceUnavailable
+from exceptions import HttpError, ParameterException
 from make_celery import make_celery
 from sse import SSE
 
@@ -33,10 +33,7 @@ def now(client: Any = redis) -> float:
 
 def json_object() -> dict[str, Any]:
     """Return the JSON object that the request sends, or raise ParameterException."""
-    try:
-        data = request.get_json(silent=True)
-    except RecursionError:  # a thousand brackets
-        data = None
+    data = request.get_json(silent=True)
     if not isinstance(data, dict):
         raise ParameterException({"body": ["A JSON object is needed."]})
     return data

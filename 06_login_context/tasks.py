@@ -12,7 +12,7 @@ from flask import current_app
 from redis import RedisError
 
 from context import bot_context
-from errors import NotLoggedIn
+from desk_errors import NotLoggedIn
 from ext import redis, sse
 from wx import Contact
 

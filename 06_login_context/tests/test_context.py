@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from conftest import HERE, Desk
 from context import bot_context, current_bot
-from errors import NotLoggedIn
+from desk_errors import NotLoggedIn
 
 LogIn = Callable[..., FlaskClient]
 
