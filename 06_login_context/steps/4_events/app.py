@@ -1,10 +1,7 @@
 """Chapter 06, step 4: open pages hear what happens."""
 
 import os
-import secrets
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,13 @@ import redis_server
 import tasks
 import versions
 from context import bot_context, current_bot
+from make_celery import make_celery
+from secret_key import shared_key
+from wx import Bot, get_bot
 
 
-def secret_key(folder: Path) -> str:
-    """Return the key in *folder*, one for all processes: the first one makes it."""
-    path = folder / "secret_key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder) as file:  # mode 600
-            file.write(secrets.token_hex(32))
-            file.flush()
-            with suppress(FileExistsError):  # another process was faster
-                os.link(file.name, path)
-    return path.read_text()
+def open_bot(login_id: str | None) -> Bot:
+    return get_bot(logins.account_of(login_id))
 
 
 @click.command()
@@ -53,12 +44,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
     # The key signs the session cookie, so a process with another key would refuse it.
-    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secret_key(Path(app.instance_path))
+    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or shared_key(Path(app.instance_path))
     logins.init_app(app)
-    context.init_app(app, logins.open_bot)
-    app.extensions["celery"] = tasks.make_celery(app)
+    context.init_app(app, open_bot)
+    make_celery(app)
     events.init_app(app)
     pages.init_app(app, logins.create, events.end_login, tasks.retrieve_data, events.publish)
-    versions.init_app(app, article.create_app(app.config))
+    versions.init_app(app, article.create_app(app.config, open_bot))
     app.cli.add_command(whoami)
     return app

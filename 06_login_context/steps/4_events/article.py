@@ -1,6 +1,6 @@
 """The obvious way: publish and subscribe, twenty lines. It works for as long as nobody is away."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
@@ -13,6 +13,7 @@ import pages
 from events import channel, channels
 from logins import redis
 from tasks import fetch_contacts
+from wx import Bot
 
 
 def publish(data: Any, login_id: str, type: str, redis: Any = redis) -> None:
@@ -38,14 +39,14 @@ def retrieve_data(login_id: str) -> None:
     fetch_contacts(login_id, publish)
 
 
-def create_app(config: Mapping[str, Any]) -> Flask:
+def create_app(config: Mapping[str, Any], open_bot: Callable[[str | None], Bot]) -> Flask:
     """Build the app that answers ``?version=article``, with the settings of ours."""
     app = Flask(__name__)
     app.config.from_mapping(config)
     logins.init_app(app)
     # A client without the timeout of one second, because an event may be longer in coming.
     app.extensions["redis"] = Redis.from_url(app.config["REDIS_URL"], decode_responses=True)
-    context.init_app(app, logins.open_bot)
+    context.init_app(app, open_bot)
     app.add_url_rule("/stream", view_func=stream)
     pages.init_app(app, logins.create, logins.end, retrieve_data, publish)
     return app

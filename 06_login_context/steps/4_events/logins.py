@@ -1,3 +1,5 @@
+# From "A Flask API, one technique at a time", chapter 06. SPDX-License-Identifier: 0BSD
+# Needs Flask 3.1, Werkzeug 3.1 and redis-py 8.1, or later.
 """Logins in Redis: whichever process creates or ends one, all others know it at once.
 
 Setting: ``REDIS_URL``. A login is the hash ``login:<login id>``, whose field ``account`` says which
@@ -11,8 +13,6 @@ from flask import Flask, abort, current_app
 from redis import Redis, RedisError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.local import LocalProxy
-
-from wx import Bot, get_bot
 
 redis: Any = LocalProxy(lambda: current_app.extensions["redis"])
 
@@ -28,12 +28,12 @@ def create(account: str) -> str:
     return login_id
 
 
-def open_bot(login_id: str | None) -> Bot:
-    """Return the bot of a login; 401 if there is none, or if any process has ended it."""
-    account = redis.hget(f"login:{login_id}", "account") if login_id else None
+def account_of(login_id: str | None) -> str:
+    """Return the account of a login; 401 if there is none, or if any process has ended it."""
+    account: str | None = redis.hget(f"login:{login_id}", "account") if login_id else None
     if account is None:
         abort(401)
-    return get_bot(account)
+    return account
 
 
 def end(login_id: str) -> None:

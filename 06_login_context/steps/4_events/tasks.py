@@ -1,8 +1,7 @@
-"""The task that fetches contacts, and the Celery app that it belongs to.
+"""The task that fetches contacts.
 
-Setting: ``VISIBILITY_TIMEOUT``, the seconds until Redis gives the task of a killed worker to
-another; no task may take longer. In Redis, ``fetching:<login id>`` says how far a fetch is, and
-``contacts:<login id>`` has what it has fetched.
+In Redis, ``fetching:<login id>`` says how far a fetch is, and ``contacts:<login id>`` has what it
+has fetched.
 """
 
 import json
@@ -10,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from celery import Celery, Task, shared_task  # type: ignore[import-untyped]
-from flask import Flask, current_app
+from celery import shared_task  # type: ignore[import-untyped]
+from flask import current_app
 from werkzeug.exceptions import Unauthorized
 
 import events
@@ -76,29 +75,3 @@ def state(login_id: str) -> dict[str, Any]:
 @shared_task(acks_late=True, reject_on_worker_lost=True)  # type: ignore[untyped-decorator]
 def retrieve_data(login_id: str) -> None:
     fetch_contacts(login_id, events.publish)
-
-
-def make_celery(app: Flask) -> Celery:
-    """Return the Celery app whose broker is *app*'s Redis, and whose tasks know *app*."""
-
-    class ContextTask(Task):  # type: ignore[misc]
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            with app.app_context():
-                return self.run(*args, **kwargs)
-
-    celery = Celery(app.name, task_cls=ContextTask)
-    celery.conf.update(
-        # A Unix socket has another name in Celery than in redis-py.
-        broker_url=app.config["REDIS_URL"].replace("unix://", "redis+socket://"),
-        broker_connection_retry_on_startup=True,  # the worker may start before Redis does
-        broker_transport_options={
-            "visibility_timeout": app.config["VISIBILITY_TIMEOUT"],
-            # Look every second. Otherwise it's every 100 seconds, whatever the timeout is.
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-        },
-        # Otherwise tasks wait in the worker, while their visibility timeout is running.
-        worker_prefetch_multiplier=1,
-    )
-    celery.set_default()  # the one that @shared_task means
-    return celery
