@@ -63,7 +63,7 @@ COMBINED_HEADINGS = [
 ]
 STEP_HEADINGS = [
     "Run it",
-    "As the article has it",
+    "The article's version",
     "The obvious way",
     "What goes wrong",
     "Use it in your app",
@@ -169,7 +169,7 @@ def test_shell_commands_name_what_is_there(block: Block) -> None:
         known = re.match(
             r"(?:\w+=\S+ )*(?:make \S+(?: \w+=\S+)*|cd (?P<cd>\S+)|npm install"
             r"|npm run (?P<script>\S+)|pytest|python redis_server\.py(?: repair)?"
-            r"|celery -A make_celery:celery worker --concurrency 2"
+            r"|celery -A worker worker --concurrency 2"
             r"|gunicorn (?:--bind 127\.0\.0\.1:81\d\d )?(?:--workers \d )?\"app:create_app\(\)\""
             r"|pip install -r (?P<file>\S+) pytest|python -m venv \.venv|\. \.venv/bin/activate"
             r"|pip install (?:[\w\[\]-]+|'[\w\[\]<>=.,-]+'| )+|pytest tests/exercise\.py"
