@@ -215,8 +215,8 @@ def create_app(book: Book, runner: Runner) -> Flask:
         predicted = {one for one in ticked if isinstance(one, int)} if ticked else set()
         with checking:
             checked = exercises.check(chapter, tasks[number], predicted, runner)
-        lines = rendering.diff_lines(checked.diff)
-        return render_template("checked.html", checked=checked, diff=lines, exercise=tasks[number])
+        parts = rendering.diff_parts(checked.diff)
+        return render_template("checked.html", checked=checked, parts=parts, exercise=tasks[number])
 
     checking = threading.Lock()
     return app

@@ -8,14 +8,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import comparing
-import curl
+import cards
 from contents import Chapter
 from rendering import questions, short
 from running import NotRunning, Runner
 
 import pages
-from pages import Card, Exercise, Side
+from pages import Card, Exercise
 
 TESTS = 300  # seconds that a chapter's tests may take
 CODE_TEST = "tests/exercise.py"
@@ -25,8 +24,8 @@ CODE_TEST = "tests/exercise.py"
 class Change:
     """A transcript, what the reader predicted, and whether ours still answers as it says."""
 
+    card: Card
     name: str
-    heading: str
     predicted: bool
     changed: bool
     now: str  # what ours prints now, if that has changed
@@ -87,33 +86,23 @@ def syntax_error(folder: Path) -> str:
     return ""
 
 
-def printed(side: Side, chapter: Chapter, runner: Runner) -> list[str]:
-    """Send the requests of a transcript, and return what each command prints, as in the book."""
+def changes(chapter: Chapter, predicted: set[int], runner: Runner) -> list[Change]:
+    """Send every request that an exercise may change. NotRunning: ours doesn't answer."""
     found = []
-    for one in side.exchanges:
-        request = curl.parse(chapter.ports.live(one.command))
-        answer = runner.version(chapter.number, side.version).send(request)
-        text = curl.output(request, answer.head, answer.status, answer.body)
-        found.append(chapter.ports.book(text))
+    for card, side in questions(chapter.readme):
+        outcome = cards.outcome(side, chapter, runner, None)
+        if outcome.problem:
+            raise NotRunning(outcome.problem)
+        ticked = card.number in predicted
+        found.append(Change(card, short(side), ticked, outcome.disagrees, outcome.printed))
     return found
-
-
-def change(card: Card, side: Side, predicted: bool, chapter: Chapter, runner: Runner) -> Change:
-    texts = printed(side, chapter, runner)
-    pairs = zip(side.exchanges, texts, strict=True)
-    changed = not all(comparing.agrees(one.printed, text) for one, text in pairs)
-    return Change(
-        short(side), card.heading, predicted, changed, "\n".join(texts) if changed else ""
-    )
 
 
 def check(chapter: Chapter, exercise: Exercise, predicted: set[int], runner: Runner) -> Checked:
     """Return what the reader's edit does. *predicted* are the numbers of the ticked cards."""
     diff = git(chapter.folder, "diff", "HEAD", "--", "*.py")
-    names = git(chapter.folder, "diff", "HEAD", "--name-only", "--relative", "--", "*.py").split(
-        "\n"
-    )
-    files = " ".join(f"{chapter.folder.name}/{name}" for name in names if name)
+    names = git(chapter.folder, "diff", "HEAD", "--name-only", "--relative", "--", "*.py")
+    files = " ".join(f"{chapter.folder.name}/{name}" for name in names.splitlines())
     restore = f"git restore {files}" if files else ""
     if problem := syntax_error(chapter.folder):
         return Checked(diff, f"Python can't read it. {problem}", restore=restore)
@@ -125,14 +114,11 @@ def check(chapter: Chapter, exercise: Exercise, predicted: set[int], runner: Run
     if pages.find(exercise.out.text, source) and not diff:
         return Checked(problem=f"{path.name} is as it was. Edit it, save it, then check again.")
     try:
-        changes = [
-            change(card, side, card.number in predicted, chapter, runner)
-            for card, side in questions(chapter.readme)
-        ]
+        found = changes(chapter, predicted, runner)
     except NotRunning as error:
         return Checked(diff, f"Ours doesn't run any more. {error}", restore=restore)
     failing, said = failing_tests(chapter.folder)
-    return Checked(diff, "", changes, failing, None, said, restore)
+    return Checked(diff, "", found, failing, None, said, restore)
 
 
 def check_code(chapter: Chapter, diff: str, restore: str) -> Checked:

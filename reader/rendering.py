@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+import curl
 from contents import Book, Chapter
 from flask import render_template
 from markupsafe import Markup, escape
@@ -134,13 +135,14 @@ def short(side: Side) -> str:
     """Return a transcript's requests in a few words, such as ``GET /j/users/1``."""
     names = []
     for one in side.exchanges:
-        command = pages.joined(one.command)
-        method = re.search(r"-X (\w+)", command)
-        posts = re.search(r" (-d|-F|--json) ", command)
-        head = re.search(r" -\w*I ", command)
-        path = re.search(r"http://[^/\s]+(/[^\s'\"?]*)?", command)
-        name = method[1] if method else "POST" if posts else "HEAD" if head else "GET"
-        names.append(f"{name} {(path and path[1]) or '/'}")
+        try:
+            request = curl.parse(one.command)
+        except curl.Refused:  # its card says why
+            names.append(pages.joined(one.command))
+            continue
+        origin = request.header("Origin")
+        path = request.target.partition("?")[0]
+        names.append(f"{request.method} {path}{' from ' if origin else ''}{origin}")
     return ", ".join(dict.fromkeys(names))
 
 
