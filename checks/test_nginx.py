@@ -132,7 +132,7 @@ def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
             "server_name desk.example.org;": "",
             "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
             "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
-            "/srv/desk/06_login_context/instance/uploads/": f'"{desk.folder}/instance/uploads/"',
+            "/srv/desk/06_login_context/instance": f'"{desk.folder}/instance"',
             "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
         }.items():
             assert here in text
@@ -156,8 +156,13 @@ def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
             [cookie] = context.cookies()
             assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
             assert page.evaluate(EVENTS) == [200, "h2"]
-            attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"from disk")
+            content = "报告".encode()
+            attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=content)
             sent = context.request.post("/uploads", multipart={"file": attached})
             file = context.request.get(sent.json()["url"])
-            assert (file.text(), file.headers["server"][:5]) == ("from disk", "nginx")
+            assert (file.body(), file.headers["server"][:5]) == (content, "nginx")
+            assert file.headers["content-type"] == "text/plain; charset=utf-8"
             assert file.headers["x-content-type-options"] == "nosniff"
+            flasks = urllib.request.urlopen(f"{desk.url}{sent.json()['url']}").headers
+            for name in ("Cache-Control", "Content-Security-Policy"):
+                assert file.headers[name.lower()] == flasks[name]
