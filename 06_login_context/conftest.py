@@ -118,7 +118,7 @@ def shared_desk() -> Iterator[Desk]:
 @pytest.fixture
 def desk(shared_desk: Desk) -> Desk:
     """The session's server, with no messages in it; logins have ids of their own anyway."""
-    for pattern in ("messages:*", "sent:*"):
+    for pattern in ("history:*", "sent:*"):
         for key in shared_desk.redis.keys(pattern):
             shared_desk.redis.delete(key)
     return shared_desk

@@ -20,8 +20,9 @@ from wx import Contact, bot_class
 bp = Blueprint("contacts", __name__, url_prefix="/j")
 
 LIMITS = {"page": 10**6, "per_page": 100, "q": 100, "recipients": 50, "text": 2000, "name": 255}
+# What has no accent of its own in Unicode's tables, but has one for whoever types "lukasiewicz".
+PLAIN = str.maketrans("łøđ", "lod")
 FORBIDDEN = "[\0\ud800-\udfff]"  # half an emoji has no UTF-8
-KEPT = 50  # messages of an account
 REPEATABLE = 24 * 60 * 60  # seconds in which a message that is sent again is known
 
 
@@ -32,8 +33,13 @@ def load() -> dict[str, list[Contact]] | None:
 
 
 def fold(text: str) -> str:
-    """Return what a search compares: no case, and one form of each accented letter."""
-    return unicodedata.normalize("NFKC", text.casefold())
+    """Return what a search compares: no case, and no accents on Latin, Greek and Cyrillic letters.
+
+    The marks of other scripts stay, because most of them change the letter.
+    """
+    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(PLAIN))
+    without_accents = re.sub("[\u0300-\u036f]", "", decomposed)
+    return unicodedata.normalize("NFKC", without_accents)
 
 
 def number(name: str, default: int) -> int:
@@ -115,6 +121,7 @@ def send() -> Success:
     message = {
         "id": data["id"],
         "from": current_bot.self["name"],
+        "from_id": current_bot.self["id"],
         "to": [names[id] for id in to],
         "text": text,
         "attachment": url_for("uploaded_file", filename=file) if file else None,
@@ -145,8 +152,10 @@ def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, An
         pipe.set(sent, json.dumps(message), ex=REPEATABLE)
         for id in accounts & {sender, *to}:
             copy = message | {"mine": id == sender}
-            pipe.lpush(f"messages:{id}", json.dumps(copy))
-            pipe.ltrim(f"messages:{id}", 0, KEPT - 1)
+            kept = current_app.config["MESSAGES_KEPT"]
+            pipe.xadd(
+                f"history:{id}", {"message": json.dumps(copy)}, maxlen=kept, approximate=False
+            )
             sse.publish(copy, f"account:{id}", redis=pipe)
         return message
 
@@ -156,10 +165,23 @@ def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, An
 
 @bp.get("/messages")
 def list_messages() -> Success:
-    """Return the last 50 of this account, newest first."""
-    kept = redis.lrange(f"messages:{current_bot.self['id']}", 0, -1)
-    return Success(members={"messages": [json.loads(message) for message in kept]})
+    """Return a page of this account's messages, newest first.
+
+    ``older`` is what the next page asks for as ``before``; it's null on the last one.
+    """
+    before, per_page = request.args.get("before"), number("per_page", 50)
+    if before is not None and not re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", before):
+        raise ParameterException({"before": ["What the page before had as older is needed."]})
+    # A page begins at an id and not at a number, because new messages don't move the ids.
+    start = f"({before}" if before else "+"
+    found = redis.xrevrange(f"history:{current_bot.self['id']}", max=start, count=per_page + 1)
+    page = found[:per_page]
+    older = page[-1][0] if len(found) > per_page else None
+    messages = [json.loads(entry["message"]) for _, entry in page]
+    return Success(members={"messages": messages, "older": older})
 
 
 def init_app(app: Flask) -> None:
+    """Add the views under /j. Setting: ``MESSAGES_KEPT``, of one account (default 1,000)."""
+    app.config.setdefault("MESSAGES_KEPT", 1000)
     app.register_blueprint(bp)

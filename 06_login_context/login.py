@@ -30,8 +30,10 @@ from flask import (
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from redis import RedisError
-from werkzeug.exceptions import TooManyRequests
+from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.wrappers import Response as BaseResponse
 
+import handlers
 from context import bot_context, current_bot
 from desk_errors import NotLoggedIn
 from exceptions import IllegalState, NotFound, ParameterException, Success
@@ -211,20 +213,26 @@ def page(code: dict[str, Any], done: bool = False, status: int = 200) -> tuple[s
 
 @phone.get("/<token>")
 def ask(token: str) -> tuple[str, int]:
-    """Show who asks; 404 or 410 if nobody does (any more)."""
-    if request.method == "HEAD":  # a messenger's preview of the link, so nobody has scanned it
-        return page(read_code(token))
-    code, _ = change_state(token, "scanned")
-    return page(code)
+    """Show who asks; 404 or 410 if nobody does (any more).
+
+    Nothing changes: a messenger fetches the link for a preview of it, too, and nobody has seen it.
+    """
+    return page(read_code(token))
 
 
 @phone.post("/<token>")
 def answer(token: str) -> tuple[str, int]:
-    """Take ``account`` and ``action`` (confirm, cancel), once; 400 if there is no such choice."""
-    action, account = request.form.get("action"), request.form.get("account", "")
+    """Take ``account`` and ``action`` (confirm, cancel), once; 400 if there is no such choice.
+
+    The page itself sends ``action=scanned`` (scan.js) as soon as it's shown.
+    """
+    action, account = request.form.get("action"), request.form.get("account")
     if action == "cancel":
         code, done = change_state(token, "cancelled")
         return page(code, done)
+    if action == "scanned":
+        code, _ = change_state(token, "scanned")
+        return page(code)
     if action != "confirm" or account not in [a["id"] for a in bot_class().accounts()]:
         code, _ = change_state(token, "scanned")
         return page(code, status=400)
@@ -238,6 +246,14 @@ def sorry(error: RedisError) -> tuple[str, int, dict[str, str]]:
     """A person reads this, so it is no JSON."""
     html = render_template("scan.html", scan={"state": "unavailable"}, done=True)
     return html, 503, {"Retry-After": "2"}
+
+
+def missing(error: HTTPException) -> HTTPException | BaseResponse:
+    """Answer as handlers.py does, but give a browser the desk's own page."""
+    answer = handlers.http_error(error)
+    if isinstance(answer, BaseResponse) and answer.mimetype == "text/html":
+        answer.set_data(render_template("missing.html"))
+    return answer
 
 
 def key_of_request() -> str:
@@ -295,17 +311,30 @@ def logout() -> Success:
 def me() -> Success:
     """Return whose login this is, and how far the fetching of its contacts is (null: not under
     way)."""
+    user = get_logged_in_user(current_bot)  # first, as it raises NotLoggedIn
     with redis.pipeline() as pipe:
         pipe.hexists(f"login:{session['login']}", "contacts")
         pipe.get(f"fetching:{session['login']}")
         ready, fetching = pipe.execute()
-    user = get_logged_in_user(current_bot)
     progress = json.loads(fetching) if fetching else None
     return Success(members={"user": user, "ready": ready, "fetching": progress})
 
 
+@bp.get("/login")
+def whose() -> Success:
+    """Return what /j/me returns, and null as ``user`` if there is no login.
+
+    To the page that's no error: a 401 would stand in the console of everybody's first visit.
+    """
+    try:
+        return me()
+    except NotLoggedIn:
+        return Success(members={"user": None})
+
+
 def init_app(app: Flask) -> None:
-    """Add the views under /j and /scan, and the sessions."""
+    """Add the views under /j and /scan, the page for a 404, and the sessions."""
     app.session_interface = Sessions()
+    app.register_error_handler(404, missing)
     app.register_blueprint(bp)
     app.register_blueprint(phone)

@@ -3,7 +3,7 @@
 const KINDS = { users: "friends", groups: "groups", mps: "official accounts" };
 const LOGIN = {
   pending: "Waiting for you to confirm.",
-  scanned: "Scanned. Now confirm it there.",
+  scanned: "The link is open: confirm there. Closed by mistake? Just open it again.",
   confirmed: "Confirmed. Logging in …",
   cancelled: "Cancelled: nobody was logged in.",
   expired: "This code has expired.",
@@ -16,11 +16,11 @@ const stream = subscribe(receive);
 let user, ready; // who is logged in; lists are shown
 let login, until; // a key of LOGIN; when the code expires, in milliseconds
 let code = JSON.parse(sessionStorage.getItem("code")); // this tab's, also after a reload
-let draft = {}; // the message that is being sent
 let lost, typed; // timers
 let kind = "users", lists = {}; // the tab; kind -> {items, page, pages, total}
-let messages = []; // newest first
-const recipients = new Map(); // id -> name
+let recipients = new Map(); // id -> name
+let draft; // {id, user, text, to}: the message that is being written, also after a reload
+let older; // where the messages before those on the page begin; null: there are none
 
 function report(what, text) {
   const before = trouble.server || trouble.stream;
@@ -58,13 +58,13 @@ async function reload() {
   // A page that waits for its own code asks for that alone, unless another tab may have logged in.
   const alone = waiting() && !load.everything;
   load.everything = false;
-  const me = alone ? undefined : await api("GET", "/j/me").catch(unless(401));
-  if (me) return showDesk(me);
+  const me = alone ? {} : await api("GET", "j/login");
+  if (me.user) return showDesk(me);
   if (user) return showLogin("out");
   if (login === "out") return;
   if (!code) return newCode();
 
-  const now = await api("GET", `/j/login/qr/${code.uuid}`).catch(unless(404));
+  const now = await api("GET", `j/login/qr/${code.uuid}`).catch(unless(404));
   const state = now?.state ?? "expired";
   if (!login && !OPEN.includes(state)) return newCode(); // the page has just been loaded
   showLogin(state, now);
@@ -73,7 +73,7 @@ async function reload() {
 
 async function claim() {
   // Without a response load() comes here again: the same key gets the same login.
-  const claimed = await api("POST", "/j/login", { key: code.key }).catch(unless(400));
+  const claimed = await api("POST", "j/login", { key: code.key }).catch(unless(400));
   keepCode();
   if (!claimed) return showLogin("expired"); // the login has ended already
   stream("renew");
@@ -81,7 +81,7 @@ async function claim() {
 }
 
 async function newCode() {
-  keepCode(await api("POST", "/j/login/qr"));
+  keepCode(await api("POST", "j/login/qr"));
   showLogin("pending", code);
 }
 
@@ -97,18 +97,22 @@ function waiting() {
 function showLogin(state, code) {
   if (user) {
     stream("leave");
+    lost = clearTimeout(lost); // the stream has ended, but nobody needs it
+    trouble.stream = "";
     forget();
   }
   user = ready = undefined;
+  sessionStorage.removeItem("draft");
   $("login").dataset.state = login = state;
   say("login-state", LOGIN[state]);
-  if (code) {
+  if (code && OPEN.includes(state)) {
     if ($("qr").getAttribute("src") !== code.qr) $("qr").src = code.qr;
     $("scan").href = code.scan_url;
     until = Date.now() + code.expires_in * 1000;
     showReach(new URL(code.scan_url).hostname);
-  }
-  show("login", "Log in");
+  } else $("scan").removeAttribute("href");
+  show("login");
+  showTitle();
   tick();
 }
 
@@ -116,7 +120,6 @@ function showLogin(state, code) {
 function showReach(host) {
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(host);
   $("login").classList.toggle("local", local);
-  say("login-title", local ? "Log in" : "Log in with your phone");
 }
 
 function tick() {
@@ -126,29 +129,39 @@ function tick() {
 }
 
 async function showDesk(me) {
+  const news = me.ready && !ready;
   if (user?.id !== me.user.id) {
     forget();
-    paint($("face"), me.user.name);
-    $("greeting").textContent = `Hello, ${me.user.name}`;
+    user = me.user;
+    paint($("face"), user.name);
+    $("greeting").textContent = `Hello, ${user.name}`;
+    takeUpDraft();
     stream("join");
   }
-  const news = me.ready && !ready;
-  [user, ready, login] = [me.user, me.ready, "out"];
+  [ready, login] = [me.ready, "out"];
   keepCode();
-  show("desk", user.name);
+  show("desk");
   showFetching(me.fetching);
   if (news) await showContacts();
-  showMessages((await api("GET", "/j/messages")).messages);
+  await showNewest();
 }
 
 function forget() { // what belongs to an account must not stay in the page after its logout
-  messages = [];
-  showMessages([]);
+  $("messages").replaceChildren();
+  $("list").replaceChildren();
   recipients.clear();
   showRecipients();
-  $("list").replaceChildren();
+  older = undefined;
   $("compose").reset();
   $("q").value = "";
+}
+
+function showTitle() {
+  if (!document.hidden) {
+    for (const item of document.querySelectorAll(".unread")) item.classList.remove("unread");
+  }
+  const unread = document.querySelectorAll(".unread").length;
+  document.title = `${unread ? `(${unread}) ` : ""}${user?.name ?? "Log in"} · Chat desk`;
 }
 
 function showFetching(progress) { // null: nothing is under way
@@ -168,7 +181,7 @@ function showFetching(progress) { // null: nothing is under way
 }
 
 function read(kind, page = 1) {
-  return api("GET", `/j/${kind}?${new URLSearchParams({ q: $("q").value.trim(), page })}`);
+  return api("GET", `j/${kind}?${new URLSearchParams({ q: $("q").value.trim(), page })}`);
 }
 
 async function showContacts() {
@@ -201,6 +214,7 @@ function showList() {
   const { [kind]: items, page, pages, total } = lists[kind];
   $("list").replaceChildren(...items.map(({ id, name }, n) => {
     const item = copy("contact", name), box = item.querySelector("input");
+    box.value = id;
     box.checked = recipients.has(id);
     box.tabIndex = n ? -1 : 0; // the list is one stop of the Tab key
     box.onchange = () => choose(id, box.checked && name);
@@ -210,73 +224,135 @@ function showList() {
   $("more").hidden = page >= pages;
 }
 
-function choose(id, name) { // without a name: no longer
-  if (name) recipients.set(id, name);
-  else recipients.delete(id);
-  showRecipients();
-}
-
 function showRecipients() {
+  for (const box of $("list").querySelectorAll("input")) box.checked = recipients.has(box.value);
   $("recipients").replaceChildren(...[...recipients].map(([id, name]) => {
     const item = copy("recipient", name), remove = item.querySelector("button");
     remove.ariaLabel = `Remove ${name}`;
     remove.onclick = () => {
       choose(id);
-      showList();
       ($("recipients").querySelector("button") ?? $("text")).focus();
     };
     return item;
   }));
 }
 
-function showMessages(more) {
-  const known = new Map([...more, ...messages].map((message) => [message.id, message]));
-  messages = [...known.values()].sort((a, b) => b.at.localeCompare(a.at)).slice(0, 50);
-  $("messages").replaceChildren(...messages.map(showMessage));
+function choose(id, name) { // without a name: no longer
+  if (name) recipients.set(id, name);
+  else recipients.delete(id);
+  showRecipients();
+  keepDraft();
 }
 
-function showMessage({ from, to, text, at, attachment, attachment_name, mine }) {
+// After each change it's another message, so it has another id: what is sent again with the same
+// id, because no response has come, arrives once.
+function keepDraft() {
+  draft = { id: randomId(), user: user.id, text: $("text").value, to: [...recipients] };
+  sessionStorage.setItem("draft", JSON.stringify(draft));
+}
+
+function takeUpDraft() {
+  draft = JSON.parse(sessionStorage.getItem("draft"));
+  if (draft?.user !== user.id) return keepDraft();
+  $("text").value = draft.text;
+  recipients = new Map(draft.to);
+  showRecipients();
+}
+
+async function showNewest() {
+  const page = await api("GET", "j/messages?per_page=20");
+  const first = older === undefined;
+  const overlap = page.messages.some(({ id }) => $(`m-${id}`));
+  if (first || !overlap) { // otherwise those between them would be missing
+    $("messages").replaceChildren();
+    older = page.older;
+  }
+  showMessages(page.messages, !first);
+}
+
+async function showOlder() {
+  const page = await api("GET", `j/messages?per_page=20&before=${older}`);
+  older = page.older;
+  const last = $("messages").lastElementChild;
+  showMessages(page.messages, false);
+  last.nextElementSibling?.focus(); // the button may have gone
+}
+
+function showMessages(messages, arrived) { // those that are not there yet, where they belong
+  for (const message of messages) {
+    if ($(`m-${message.id}`)) continue;
+    const item = showMessage(message), others = [...$("messages").children];
+    item.classList.toggle("unread", arrived && !message.mine);
+    const next = others.find(({ dataset }) => dataset.at < message.at);
+    $("messages").insertBefore(item, next ?? null);
+  }
+  $("older").hidden = !older;
+  showTitle();
+}
+
+function showMessage({ id, from, from_id, to, text, at, attachment, attachment_name, mine }) {
   // The marks keep a name that runs from right to left from turning its neighbours around.
   const names = to.map((name) => `\u2068${name}\u2069`).join(", ");
-  const item = copy("message", mine ? `To ${names}` : from, mine ? to.slice(0, 3) : [from]);
-  const [time, body, link] = ["time", ".text", ".attachment"].map((part) => item.querySelector(part));
-  time.dateTime = at;
-  time.textContent = new Date(at).toLocaleString([], WHEN);
-  body.textContent = text;
-  if (!attachment) link.remove();
-  else showAttachment(link, attachment, attachment_name ?? "Attachment");
-  return item;
-}
+  const item = copy("message", mine ? `To ${names}` : from);
+  const part = (selector) => item.querySelector(selector);
+  item.id = `m-${id}`;
+  item.dataset.at = part("time").dateTime = at;
+  item.className = mine ? "mine" : "theirs";
+  part("time").textContent = new Date(at).toLocaleString([], WHEN);
+  write(part(".text"), text);
 
-function showAttachment(link, url, name) {
-  link.href = url;
-  link.firstChild.textContent = name;
-  if (!/\.(gif|jpe?g|png)$/.test(url)) return;
-  const preview = new Image();
-  Object.assign(preview, { src: url, alt: "", loading: "lazy" });
-  link.prepend(preview);
+  const picture = /\.(gif|jpe?g|png)$/.test(attachment);
+  if (picture) Object.assign(part("img"), { src: attachment, alt: attachment_name ?? "Picture" });
+  for (const link of item.querySelectorAll(".picture, .attachment")) link.href = attachment;
+  // The file's own name is the hash of its content.
+  part(".attachment").download = attachment_name ?? "";
+  part(".attachment").textContent = attachment_name || "Attachment";
+  if (!picture) part(".picture").remove();
+  if (!attachment) part(".attachment").remove();
+
+  part("button").ariaLabel = `Reply to ${from}`;
+  part("button").onclick = () => {
+    recipients.clear();
+    choose(from_id, from);
+    $("text").focus();
+  };
+  if (mine || !from_id) part("button").remove();
+  return item;
 }
 
 async function send() {
   const [file] = $("file").files, text = $("text").value.trim();
   if (!recipients.size) return note("Choose who gets it: tick a name.");
   if (!text && !file) return note("Write something or attach a file.");
-  const form = new FormData();
-  form.append("file", file);
-  const attachment = file ? (await api("POST", "/uploads", form)).filename : null;
-  const message = { recipients: [...recipients.keys()], text };
-  if (file) Object.assign(message, { attachment, attachment_name: file.name });
-  // The same id for the same message: if there is no response, you can send it again, safely.
-  const content = JSON.stringify(message);
-  if (draft.content !== content) draft = { content, id: randomId() };
-  showMessages([(await api("POST", "/j/messages", { id: draft.id, ...message })).message]);
-  draft = {};
-  $("compose").reset();
-  note("Sent.");
+  const message = { id: draft.id, recipients: [...recipients.keys()], text };
+  $("parts").disabled = true; // what is changed now would be neither sent nor kept
+  try {
+    if (file) {
+      const form = new FormData();
+      form.append("file", file);
+      $("sending").hidden = false;
+      const progress = (part) => ($("sending").value = part);
+      message.attachment = (await api("POST", "uploads", form, progress)).filename;
+      message.attachment_name = file.name;
+    }
+    const sent = await api("POST", "j/messages", message);
+    $("compose").reset();
+    recipients.clear();
+    showRecipients();
+    keepDraft();
+    showMessages([sent.message], false);
+    note("Sent.");
+  } finally {
+    $("sending").hidden = true;
+    $("parts").disabled = false;
+    $("text").focus();
+  }
 }
 
 function receive({ type, data }) {
-  if (type === "lost") { // a short interruption is over before this is said
+  if (type === "lost") {
+    if (!user) return; // without a login there is no stream
+    // A short interruption is over before this is said.
     lost ??= setTimeout(report, 3000, "stream", "The connection is lost. Trying again …");
     if (!load.failures) load(); // perhaps the login has ended
     return;
@@ -292,20 +368,21 @@ function receive({ type, data }) {
     load.everything = true;
     return load();
   }
-  showMessages([data]);
+  showMessages([data], true);
   if (!data.mine) note(`New message from ${data.from}`);
 }
 
 on("new-code", "click", newCode);
 on("logout", "click", async () => {
-  await api("POST", "/j/logout");
+  await api("POST", "j/logout");
   load();
 });
 on("fetch", "click", async () => {
-  await api("POST", "/j/contacts");
+  await api("POST", "j/contacts");
   load();
 });
 on("more", "click", showMore);
+on("older", "click", showOlder);
 on("list", "keydown", (event) => {
   const boxes = [...$("list").querySelectorAll("input")], at = boxes.indexOf(event.target);
   const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: boxes.length - 1 };
@@ -315,6 +392,18 @@ on("list", "keydown", (event) => {
   focusOn(box);
 });
 on("compose", "submit", send);
+on("text", "input", keepDraft);
+on("text", "keydown", ({ key, ctrlKey, metaKey }) => {
+  if (key === "Enter" && (ctrlKey || metaKey)) $("compose").requestSubmit();
+});
+on("file", "change", () => {
+  const [file] = $("file").files;
+  if (file?.size > Number($("file").dataset.limit)) {
+    $("file").value = "";
+    note(`${file.name} is too large. ${$("limit").textContent}.`);
+  }
+  keepDraft();
+});
 on("kinds", "change", ({ target }) => {
   kind = target.value;
   showList();
@@ -328,8 +417,10 @@ setInterval(() => {
   if (waiting() && !load.failures) load();
 }, 1000);
 document.addEventListener("visibilitychange", () => {
+  showTitle();
   if (document.hidden || user) return;
   load.everything = true;
   load();
 });
+showReach(location.hostname);
 load();

@@ -12,24 +12,26 @@ function failure(status, text, wait) {
   return Object.assign(new Error(FAILURES[status] ?? text), { status, wait: wait || 3 });
 }
 
-// Returns the JSON; throws an Error with `status` (0: no response) and `wait`, in seconds.
-async function api(method, url, body) {
-  const json = body && !(body instanceof FormData);
-  const request = { method, body: json ? JSON.stringify(body) : body };
-  if (json) request.headers = { "Content-Type": "application/json" };
+// Resolves to the JSON; rejects with an Error with `status` (0: no response) and `wait`, in
+// seconds. Not fetch(), which can't tell how far an upload is: progress(0 to 1) hears that.
+function api(method, url, body, progress) {
+  const request = new XMLHttpRequest(), json = body && !(body instanceof FormData);
+  request.open(method, url);
+  request.responseType = "json"; // a proxy's 502 is HTML, and its response null
+  if (json) request.setRequestHeader("Content-Type", "application/json");
+  if (progress) request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
 
-  let response;
-  try {
-    response = await fetch(url, request);
-  } catch {
-    throw failure(0);
-  }
-  const data = await response.json().catch(() => ({})); // a proxy's 502 is HTML
-  if (response.ok) return data;
-
-  const { msg = response.statusText } = data; // a text, or the errors of each field
-  const text = typeof msg === "object" ? Object.values(msg).flat().join(" ") : msg;
-  throw failure(response.status, text, Number(response.headers.get("Retry-After")));
+  return new Promise((resolve, reject) => {
+    request.onerror = () => reject(failure(0));
+    request.onload = () => {
+      const { status, statusText, response } = request;
+      if (status < 400 && response) return resolve(response);
+      const msg = response?.msg ?? statusText; // a text, or the errors of each field
+      const text = typeof msg === "object" ? Object.values(msg).flat().join(" ") : msg;
+      reject(failure(status, text, Number(request.getResponseHeader("Retry-After"))));
+    };
+    request.send(json ? JSON.stringify(body) : body);
+  });
 }
 
 const unless = (status) => (error) => { // api(...).catch(unless(404)): undefined for a 404
@@ -62,21 +64,15 @@ function on(id, event, action) { // one at a time; what goes wrong is said
   });
 }
 
-// A copy of a <template>, with a name and, in their colours, the initials of one face or more.
-function copy(template, name, faces = [name]) {
+function copy(template, name) { // of a <template>, with a name and its face
   const item = $(template).content.firstElementChild.cloneNode(true);
   item.querySelector("bdi").textContent = name;
-  const group = item.querySelector(".avatars");
-  for (const face of group ? faces : []) {
-    const avatar = document.createElement("span");
-    avatar.className = "avatar";
-    group.append(avatar);
-  }
-  item.querySelectorAll(".avatar").forEach((avatar, n) => paint(avatar, faces[n]));
+  const avatar = item.querySelector(".avatar");
+  if (avatar) paint(avatar, name);
   return item;
 }
 
-function paint(avatar, name) {
+function paint(avatar, name) { // the initials, in a colour of their own
   const words = name.trim().split(/\s+/);
   const firsts = words.map((word) => [...new Intl.Segmenter().segment(word)][0]?.segment ?? "");
   const capitals = firsts.filter((first) => first !== first.toLowerCase());
@@ -85,13 +81,23 @@ function paint(avatar, name) {
   avatar.style.setProperty("--hue", hue);
 }
 
+// Fills an element with a text whose links can be clicked. Only http and https become one, without
+// the punctuation behind them; all the rest stays text, whatever HTML it may look like.
+function write(element, text) {
+  const link = /(https?:\/\/[^\s<>"“”，。、！？；：（）]*[\p{L}\p{N}/=&#_-])/iu;
+  element.replaceChildren(...text.split(link).map((part, n) => {
+    if (n % 2 === 0) return part;
+    const properties = { href: part, textContent: part, target: "_blank", rel: "noopener" };
+    return Object.assign(document.createElement("a"), properties);
+  }));
+}
+
 function randomId() { // crypto.randomUUID() needs HTTPS
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function show(id, title) {
-  document.title = `${title} · Chat desk`;
+function show(id) {
   if (!$(id).hidden) return;
   const focused = document.activeElement !== document.body; // on what disappears now
   for (const part of document.querySelectorAll("main > section")) part.hidden = part.id !== id;

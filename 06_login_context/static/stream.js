@@ -1,6 +1,7 @@
 // One stream of events for all tabs: a browser opens at most six HTTP/1.1 connections to a host;
 // with a stream in each, the seventh tab would hang. This file runs in the page and in its
 // SharedWorker; where there is none, only the tab that is seen has a stream.
+const script = self.document?.currentScript.src ?? location.href;
 let source, retry, delay = 1, ports = []; // seconds; what a closed tab's port gets goes nowhere
 
 function disconnect() {
@@ -11,7 +12,7 @@ function disconnect() {
 
 function connect(tell) {
   disconnect();
-  source = new EventSource("/stream");
+  source = new EventSource(new URL("../stream", script));
   const pass = ({ type, data = "{}" }) => tell({ type, data: JSON.parse(data) });
   for (const type of ["open", "login", "progress", "contacts", "message", "reset"]) {
     source.addEventListener(type, pass);
@@ -44,7 +45,7 @@ self.onconnect = ({ ports: [port] }) => { // in the worker: another tab
 // function that takes a wish.
 function subscribe(tell) {
   if (self.SharedWorker) {
-    const { port } = new SharedWorker("/static/stream.js");
+    const { port } = new SharedWorker(script);
     port.onmessage = ({ data }) => tell(data);
     return (wish) => port.postMessage(wish);
   }

@@ -102,6 +102,10 @@ def test_before_the_task_is_done_the_list_is_not_ready(app: Flask, log_in: LogIn
         ("ГОГОЛЬ", "Анна Гоголь"),
         ("ΡΉΓΑΣ", "Ελένη Ρήγας"),
         ("Zoe\u0308", "Zoë Hopper"),
+        ("zoe", "Zoë Hopper"),
+        ("LUKASIEWICZ", "José Łukasiewicz"),
+        ("bjorn", "Bjørn Hopper"),
+        ("ρηγας", "Ελένη Ρήγας"),
         ("秀英", "王秀英"),
         ("يوسف", "يوسف حداد"),
         ("मीरा", "मीरा शर्मा"),
@@ -182,7 +186,7 @@ def test_of_many_who_send_one_message_at_once_one_does(
 
     with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(send_it, range(12)))) == 1
-    assert desk.redis.llen("messages:ada") == desk.redis.llen("messages:lin") == 1
+    assert desk.redis.xlen("history:ada") == desk.redis.xlen("history:lin") == 1
 
 
 def test_the_id_is_the_senders_own(app: Flask, log_in: LogIn, ada: FlaskClient) -> None:
@@ -200,22 +204,59 @@ def test_trap_stored_and_told_apart_a_message_can_be_half_sent(
 
     monkeypatch.setattr(app.extensions["sse"], "publish", fails)
     with app.app_context(), suppress(RedisError):  # the wrong version
-        ext.redis.lpush("messages:omar", '"stored"')
+        ext.redis.xadd("history:omar", {"message": '"stored"'})
         ext.sse.publish("stored", "account:omar")
-    assert desk.redis.lrange("messages:omar", 0, -1) == ['"stored"']  # and no page hears of it
+    assert desk.redis.xlen("history:omar") == 1  # and no page hears of it
 
     assert send(ada, id=ID * 2).status_code == 503
-    assert desk.redis.exists("messages:ada", "messages:lin", f"sent:ada:{ID * 2}") == 0
+    assert desk.redis.exists("history:ada", "history:lin", f"sent:ada:{ID * 2}") == 0
     monkeypatch.undo()
     assert send(ada, id=ID * 2).status_code == 201
 
 
-def test_the_newest_fifty_are_kept_newest_first(desk: Desk, ada: FlaskClient) -> None:
+def test_the_history_comes_page_by_page_newest_first(ada: FlaskClient) -> None:
     for n in range(53):
         assert send(ada, text=str(n)).status_code == 201
+    pages, url = [], "/j/messages?per_page=20"
+    while True:
+        pages.append(get(ada, url))
+        if pages[-1]["older"] is None:
+            break
+        url = f"/j/messages?per_page=20&before={pages[-1]['older']}"
+        send(ada, text="comes in between, and moves no page")
+    texts = [message["text"] for page in pages for message in page["messages"]]
+    assert texts == [str(n) for n in range(52, -1, -1)]
+    assert [len(page["messages"]) for page in pages] == [20, 20, 13]
+
+
+def test_a_full_last_page_says_that_it_is_the_last(ada: FlaskClient) -> None:
+    for n in range(4):
+        send(ada, text=str(n))
+    first = get(ada, "/j/messages?per_page=2")
+    assert get(ada, f"/j/messages?per_page=2&before={first['older']}")["older"] is None
+
+
+@pytest.mark.parametrize("value", ["0", "x", "", "1-", "-1", "(1-1", "+", "1-1\n", "9" * 20 + "-0"])
+def test_a_page_that_begins_nowhere_is_1000_by_name(ada: FlaskClient, value: str) -> None:
+    answer = ada.get("/j/messages", query_string={"before": value})
+    assert answer.status_code == 400 and answer.json
+    assert answer.json["error_code"] == 1000 and list(answer.json["msg"]) == ["before"]
+
+
+def test_a_setting_says_how_many_messages_are_kept(desk: Desk, log_in: LogIn) -> None:
+    app = desk.app(MESSAGES_KEPT=3)
+    ada = fetched(app, log_in(app, "ada"))
+    for n in range(5):
+        assert send(ada, text=str(n)).status_code == 201
     texts = [message["text"] for message in get(ada, "/j/messages")["messages"]]
-    assert texts == [str(n) for n in range(52, 2, -1)]
-    assert desk.redis.llen("messages:ada") == desk.redis.llen("messages:lin") == 50
+    assert texts == ["4", "3", "2"]
+    assert desk.redis.xlen("history:ada") == desk.redis.xlen("history:lin") == 3
+
+
+def test_a_message_names_whom_to_answer(app: Flask, log_in: LogIn, ada: FlaskClient) -> None:
+    send(ada)
+    [message] = get(log_in(app, "lin"), "/j/messages")["messages"]
+    assert message["from_id"] == "ada"
 
 
 def test_an_attachment_is_an_upload(ada: FlaskClient) -> None:

@@ -27,6 +27,7 @@ import ext
 import login
 from conftest import Desk, until
 from sse import SSE
+from wx import Contact, DemoBot
 
 LogIn = Callable[..., FlaskClient]
 FOREIGN = {"Origin": "http://localhost.evil.example"}
@@ -164,8 +165,7 @@ def test_what_the_browser_says_of_itself_is_escaped(
 def test_the_page_sees_each_step(client: FlaskClient, phone: FlaskClient) -> None:
     uuid = code(client)["uuid"]
     assert state(client, uuid) == "pending"
-    phone.get(f"/scan/{uuid}")
-    phone.get(f"/scan/{uuid}")
+    assert scan(phone, uuid, "scanned") == scan(phone, uuid, "scanned") == 200
     assert state(client, uuid) == "scanned"
     assert scan(phone, uuid) == 200
     assert state(client, uuid) == "confirmed"
@@ -174,16 +174,17 @@ def test_the_page_sees_each_step(client: FlaskClient, phone: FlaskClient) -> Non
 def test_trap_a_preview_of_the_link_is_not_a_scan(
     app: Flask, client: FlaskClient, phone: FlaskClient
 ) -> None:
-    @app.get("/article/scan/<token>")  # Flask answers HEAD with it as well
+    @app.get("/article/scan/<token>")
     def article(token: str) -> str:
         login.change_state(token, "scanned")
         return "Log in?"
 
-    wrong, right = code(client)["uuid"], code(client)["uuid"]
-    phone.head(f"/article/scan/{wrong}")
-    assert phone.head(f"/scan/{right}").status_code == 200
-    assert phone.head("/scan/unknown").status_code == 404
-    assert [state(client, wrong), state(client, right)] == ["scanned", "pending"]
+    for method in ("HEAD", "GET"):
+        wrong, right = code(client)["uuid"], code(client)["uuid"]
+        phone.open(f"/article/scan/{wrong}", method=method)
+        assert phone.open(f"/scan/{right}", method=method).status_code == 200
+        assert phone.open("/scan/unknown", method=method).status_code == 404
+        assert [state(client, wrong), state(client, right)] == ["scanned", "pending"]
 
 
 def test_cancelled_is_told_and_final(client: FlaskClient, phone: FlaskClient) -> None:
@@ -201,6 +202,21 @@ def test_a_choice_that_is_none_is_400_and_changes_nothing(
     uuid = code(client)["uuid"]
     assert scan(phone, uuid, action, account) == 400
     assert scan(phone, uuid) == 200
+
+
+class NamelessBot(DemoBot):
+    """Somebody's client whose account has an empty id."""
+
+    @staticmethod
+    def accounts() -> list[Contact]:
+        return [Contact(id="", name="Nobody", kind="friend")]
+
+
+def test_nobody_chosen_is_not_the_account_with_an_empty_id(desk: Desk) -> None:
+    client = desk.app(BOT_CLASS="test_login.NamelessBot").test_client()
+    uuid = code(client)["uuid"]
+    assert client.post(f"/scan/{uuid}", data={"action": "confirm"}).status_code == 400
+    assert state(client, uuid) != "confirmed"
 
 
 @pytest.mark.parametrize("token", ["nope", "%00", "%ff", "é", "a" * 2000])
@@ -285,10 +301,24 @@ def test_login_claims_what_the_phone_confirmed(client: FlaskClient, phone: Flask
     assert me["user"] == user
 
 
+def test_a_page_asks_whose_login_this_is_and_none_is_no_error(
+    desk: Desk, app: Flask, client: FlaskClient, log_in: LogIn
+) -> None:
+    nobody = client.get("/j/login")
+    assert (nobody.status_code, nobody.json["user"]) == (200, None)  # type: ignore[index]
+    assert "Set-Cookie" not in nobody.headers
+    ada = log_in(app)
+    said: Any = ada.get("/j/login").json
+    me: Any = ada.get("/j/me").json
+    assert said["user"] == me["user"] and said.keys() == me.keys()
+    desk.redis.delete(f"login:{login_id(ada)}")  # it has ended elsewhere
+    assert ada.get("/j/login").json["user"] is None  # type: ignore[index]
+
+
 def test_login_before_confirmation_is_1004(client: FlaskClient, phone: FlaskClient) -> None:
     made = code(client)
     assert result(claim(client, made["key"])) == (400, 1004)
-    phone.get(f"/scan/{made['uuid']}")
+    scan(phone, made["uuid"], "scanned")
     assert result(claim(client, made["key"])) == (400, 1004)
     assert result(claim(client, "made up")) == (400, 1004)
 
@@ -530,7 +560,8 @@ def test_headers_keep_scripts_and_the_token_in(client: FlaskClient, phone: Flask
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert page.headers["Cache-Control"] == "no-store"
     assert client.get("/j/me").headers["Cache-Control"] == "no-store"
-    assert not re.search("<script|<style|style=| on[a-z]+=", page.text)
+    assert re.findall("<script[^>]*>", page.text) == ['<script src="/static/scan.js" defer>']
+    assert not re.search("<style|style=| on[a-z]+=", page.text)
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
@@ -594,6 +625,23 @@ def test_trap_a_cookie_renewed_by_every_answer_undoes_a_login(desk: Desk, log_in
 
     assert cookie_comes_back(desk.app(SESSION_REFRESH_EACH_REQUEST=True))
     assert not cookie_comes_back(desk.app())
+
+
+# A page that isn't there
+
+
+def test_a_browser_gets_the_desks_own_page_for_a_404(client: FlaskClient) -> None:
+    page = client.get("/nope", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+    assert '<a href="/">' in page.text and page.headers["Vary"] == "Accept"
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_a_program_gets_a_404_in_the_apis_format(app: Flask, log_in: LogIn) -> None:
+    ada = log_in(app)
+    answers = [ada.get("/j/nope"), ada.get("/nope", headers={"Accept": "application/json"})]
+    answers.append(ada.get(f"/uploads/{'0' * 64}.png", headers={"Accept": "text/html"}))
+    assert [result(answer) for answer in answers] == [(404, 1003)] * 3
 
 
 # Redis or the broker away
