@@ -48,10 +48,13 @@ def main() -> None:
     processes = {}
     for name, line in lines.items():
         # In a session of its own, so that Ctrl-C reaches run.py alone.
-        processes[name] = Popen(  # noqa: S602
-            line, shell=True, text=True, stdin=DEVNULL, start_new_session=True
-        )
-        print(f"-{processes[name].pid}", file=killer.stdin, flush=True)
+        process = processes[name] = Popen(  # noqa: S602
+            line, shell=True, text=True, start_new_session=True,
+            stdin=DEVNULL, stdout=PIPE if name == "redis" else None,
+        )  # fmt: skip
+        print(f"-{process.pid}", file=killer.stdin, flush=True)
+        if process.stdout:  # the others need redis: wait for the line that says that it's ready
+            print(process.stdout.readline(), end="", flush=True)
 
     while not asked_to_stop and all(process.poll() is None for process in processes.values()):
         time.sleep(0.1)
