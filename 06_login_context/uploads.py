@@ -101,9 +101,9 @@ def upload() -> tuple[dict[str, str], int, dict[str, str]]:
 
 
 def send_upload(folder: Path, filename: str, environ: Any) -> Response:
-    """Return the response with a stored file: 200, 206 or 304.
+    """Return the response with a stored file: 200, 206, 304 or 412.
 
-    Raises NotFound, PreconditionFailed, RequestedRangeNotSatisfiable or OSError.
+    Raises NotFound, RequestedRangeNotSatisfiable (416), and OSError if it can't be opened.
     """
     response = send_from_directory(folder, filename, environ, etag=filename)
     response.headers.update(HEADERS)
