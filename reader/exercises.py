@@ -57,21 +57,24 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else ""
 
 
-def pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_tests(folder: Path, *arguments: str) -> tuple[list[str], str]:
+    """Run tests of a chapter, and return "file::name" of each that fails, and what pytest said."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("FLASK_")}
     env["PYTHONDONTWRITEBYTECODE"] = "1"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(  # noqa: S603
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=TESTS
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-rfE", "--tb=short"]
+    done = subprocess.run(  # noqa: S603
+        [*command, "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=TESTS,
     )
-
-
-def failing_tests(folder: Path) -> tuple[list[str], str]:
-    """Return the names of the test functions that fail, or else what keeps pytest from running."""
-    done = pytest(folder, "--tb=no", "-rfE")
-    names = re.findall(r"^(?:FAILED|ERROR) .*?::(test_\w+)", done.stdout, re.MULTILINE)
-    said = "" if done.returncode in (0, 1) else done.stdout[-2000:] + done.stderr[-2000:]
-    return list(dict.fromkeys(names)), said
+    # Without the parameters of a test.
+    names = re.findall(r"^(?:FAILED|ERROR) (\S+?::test_\w+)", done.stdout, re.MULTILINE)
+    if done.returncode not in (0, 1):
+        names.append(f"{CODE_TEST}::pytest")  # it can't run them, and says why
+    return list(dict.fromkeys(names)), done.stdout + done.stderr
 
 
 def syntax_error(folder: Path) -> str:
@@ -107,7 +110,7 @@ def check(chapter: Chapter, exercise: Exercise, predicted: set[int], runner: Run
     if problem := syntax_error(chapter.folder):
         return Checked(diff, f"Python can't read it. {problem}", restore=restore)
     if not exercise.out:
-        return check_code(chapter, diff, restore)
+        return with_tests(chapter, diff, restore)
 
     path = chapter.folder / exercise.out.file
     source = path.read_text(encoding="utf-8").splitlines()
@@ -117,14 +120,16 @@ def check(chapter: Chapter, exercise: Exercise, predicted: set[int], runner: Run
         found = changes(chapter, predicted, runner)
     except NotRunning as error:
         return Checked(diff, f"Ours doesn't run any more. {error}", restore=restore)
-    failing, said = failing_tests(chapter.folder)
-    return Checked(diff, "", found, failing, None, said, restore)
+    return with_tests(chapter, diff, restore, found)
 
 
-def check_code(chapter: Chapter, diff: str, restore: str) -> Checked:
-    """Run the test of an exercise that asks for code, then the chapter's own tests."""
-    done = pytest(chapter.folder, "--tb=short", "--no-header", CODE_TEST)
-    passed = done.returncode == 0
-    said = "" if passed else done.stdout[-4000:]
-    failing, problem = failing_tests(chapter.folder)
-    return Checked(diff, "", [], failing, passed, said or problem, restore)
+def with_tests(
+    chapter: Chapter, diff: str, restore: str, found: list[Change] | None = None
+) -> Checked:
+    """Run the chapter's tests; without changes to tell (*found*), the exercise's own test first."""
+    files = [f"tests/{path.name}" for path in sorted(chapter.folder.glob("tests/test_*.py"))]
+    failed, said = run_tests(chapter.folder, *([] if found is not None else [CODE_TEST]), *files)
+    own = [name for name in failed if name.startswith(CODE_TEST)]
+    others = [name.rpartition("::")[2] for name in failed if name not in own]
+    passed = None if found is not None else not own
+    return Checked(diff, "", found or [], others, passed, said[:4000] if own else "", restore)

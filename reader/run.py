@@ -7,6 +7,7 @@ The reader itself listens on 127.0.0.1 only.
 """
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -44,10 +45,30 @@ def options() -> argparse.Namespace:
     parser.add_argument("--chapter-port", default=os.environ.get("PORT") or "")
     parser.add_argument("--debug", action="store_true", default=os.environ.get("DEBUG") == "1")
     found = parser.parse_args()
-    for port in (found.port, found.chapter_port or "1"):
-        if not port.isdecimal() or not 0 < int(port) < 65336:
-            sys.exit(f"There is no port {port} with another one 100 above; choose one like 8000.")
+    for name, port in (("READER_PORT", found.port), ("PORT", found.chapter_port or "1")):
+        if not port.isdecimal() or not 0 < int(port) < 65336:  # the article's is 100 above
+            cannot_serve(found.host, port, "there is no such port", f"choose one with {name}=8000")
     return found
+
+
+def cannot_serve(host: str, port: int | str, reason: str, advice: str) -> NoReturn:
+    sys.exit(f"Cannot serve on {host}:{port}: {reason}; {advice}")
+
+
+def check_address(host: str, port: int) -> None:
+    """End with one line if a version can't listen there."""
+    try:
+        socket.getaddrinfo(host, None)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except (socket.gaierror, UnicodeError):
+        cannot_serve(host, port, "there is no such host", "choose one with HOST=127.0.0.1")
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            reason = "that isn't an address of this computer"
+            cannot_serve(host, port, reason, "choose one with HOST=127.0.0.1")
+        reason = os.strerror(error.errno or 0)
+        cannot_serve(host, port, reason, "choose another port with PORT=8000")
 
 
 def taken(book: Book, path: str) -> NoReturn:
@@ -93,6 +114,9 @@ def main() -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
         taken(book, path)
+    if chapter and chapter.runs:
+        check_address(found.host, chapter.ports.ours)
+        check_address(found.host, chapter.ports.article)
 
     runner = Runner(book.chapters, found.host, found.debug)
     app = create_app(book, runner)

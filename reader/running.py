@@ -187,14 +187,20 @@ class Version:
                 try:
                     response, body = exchange(connection, request)
                 except (OSError, http.client.HTTPException) as error:
-                    log = trace(self.logged(before), self.folder)
-                    raise NotRunning(
-                        f"No answer ({error or type(error).__name__}).\n{log}"
-                    ) from None
+                    raise self.no_answer(error, before) from None
             lines = self.logged(before).splitlines()
             own = "\n".join(line for line in lines if not ACCESS.match(line))
             headers = [(name, readable(value)) for name, value in response.getheaders()]
             return Answer(response.status, response.reason, headers, body, own.strip())
+
+    def no_answer(self, error: Exception, before: int) -> NotRunning:
+        """Return what to say of a failed request, with the log since the byte *before*."""
+        if self.child:
+            # A process that has just died isn't known to be dead at once.
+            with suppress(subprocess.TimeoutExpired):
+                self.child.wait(timeout=0.5)
+        log = trace(self.logged(before), self.folder)
+        return NotRunning(f"No answer ({error or type(error).__name__}).\n{log}")
 
 
 def readable(value: str) -> str:

@@ -146,6 +146,36 @@ def test_versions_end_with_the_reader(book: Book, how: signal.Signals) -> None:
         wait_until_free(ports.article)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "advice"),
+    [
+        ("PORT", "abc", "PORT=8000"),
+        ("PORT", "65500", "PORT=8000"),
+        ("PORT", "", "PORT=8000"),
+        ("READER_PORT", "0", "READER_PORT=8000"),
+        ("HOST", "no.such.host.invalid", "HOST=127.0.0.1"),
+        ("HOST", "a..b", "HOST=127.0.0.1"),
+        ("HOST", "192.0.2.1", "HOST=127.0.0.1"),
+        ("--chapter", "09", "the chapters are 01 02"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(
+    book: Book, setting: str, value: str, advice: str
+) -> None:
+    program = str(Path(__file__).parent.parent / "run.py")
+    command = [sys.executable, program, "--book", str(book.root), "--chapter", "01"]
+    env = os.environ | {"READER_PORT": str(book.port), setting: value}
+    if setting.startswith("--"):
+        command += [setting, value]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        if setting == "PORT" and not value:  # a port in use
+            env["PORT"] = str(other.getsockname()[1])
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert advice in line
+
+
 def test_a_chapters_port_and_host_are_chosen(book: Book) -> None:
     moved = Book(book.root, book.port, {"01": book.port + 50})
     runner = Runner(moved.chapters, "0.0.0.0", debug=True)
