@@ -133,7 +133,7 @@ def test_trap_an_id_may_be_any_text(client: FlaskClient, sent: str) -> None:
     assert sent != client.get("/j/boom", headers=headers).headers["X-Request-ID"]
 
 
-def test_trap_a_handler_for_a_status_goes_first(app: Flask, client: FlaskClient) -> None:
+def test_trap_a_handler_for_404_goes_first(app: Flask, client: FlaskClient) -> None:
     app.register_error_handler(404, lambda error: ("<h1>Our own page</h1>", 404))
     assert client.get("/j/nope").mimetype == "text/html"  # Flask prefers it to HTTPException's
     assert client.get("/j/sync").mimetype == "application/json"
