@@ -1,18 +1,18 @@
-"""Take the pictures that the READMEs show: one click in chapter 03, the wrong name in chapter 06's
-first step, and the app of chapter 06.
+"""Take the pictures that the READMEs show: a card of chapter 03 in the reader, the wrong name in
+chapter 06's first step, and the app of chapter 06.
 
-Starts the apps, and ends them. The fonts are those of the machine: without one for Chinese, the
-pictures of chapter 06 have boxes in them.
+``screenshot.py`` takes all of them, ``screenshot.py card`` one. It starts the apps, and ends them.
+The fonts are those of the machine: without one for Chinese, the pictures of chapter 06 have boxes.
 """
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
-import experiments
 from book import ROOT, STEPS
 from conftest import BROWSERS, FLAGS
 from desk import Desk
@@ -46,19 +46,20 @@ def write(page: Page, to: str, text: str, *files: tuple[str, bytes]) -> None:
     page.get_by_role("checkbox", name=to, exact=True).uncheck()
 
 
-def picture_of_a_click(browser: Browser) -> None:
-    """Click one button of chapter 03, and take a picture of what it shows."""
-    port = free_port()
-    server = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
-    with process(server, ROOT / "03_error_codes", port):
+def picture_of_a_card(browser: Browser) -> None:
+    """Run a pair of chapter 03 in the reader, and take a picture of it."""
+    port = 8100  # the book's own, as a reader sees it
+    reader = [sys.executable, "reader/run.py", "--chapter", "03"]
+    with process(reader, ROOT, port, stdout=subprocess.DEVNULL):
         page = browser.new_page(
-            viewport={"width": 1000, "height": 900}, color_scheme="light", device_scale_factor=2
+            viewport={"width": 1280, "height": 1000}, color_scheme="light", device_scale_factor=2
         )
-        page.goto(f"http://127.0.0.1:{port}/")
-        experiment = experiments.find(page, "Unknown URL")
-        experiments.run(experiment)
-        page.locator("h1").focus()  # or the picture shows a ring around the responses
-        experiment.screenshot(path=ROOT / "checks/click.png")
+        page.goto(f"http://127.0.0.1:{port}/03_error_codes/README.md")
+        card = page.locator(".card", has_text="/j/nope")
+        card.get_by_role("button", name="Run").click()
+        expect(card).to_contain_text("application/json")
+        page.mouse.move(0, 0)
+        card.screenshot(path=ROOT / "reader/card.png")
 
 
 def picture_of_the_wrong_name(browser: Browser) -> None:
@@ -96,15 +97,22 @@ def picture_of_the_desk(browser: Browser) -> None:
         ada.screenshot(path=ROOT / "06_login_context/screenshot.png")
 
 
-def main() -> None:
+PICTURES = {
+    "card": picture_of_a_card,
+    "wrong_name": picture_of_the_wrong_name,
+    "desk": picture_of_the_desk,
+}
+
+
+def main(names: list[str]) -> None:
     [program, *_] = [path for name in BROWSERS if (path := shutil.which(name))]
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=program, args=FLAGS) as browser,
     ):
-        picture_of_a_click(browser)
-        picture_of_the_wrong_name(browser)
-        picture_of_the_desk(browser)
+        for name in names or PICTURES:
+            PICTURES[name](browser)
 
 
-main()
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -510,8 +510,8 @@ def slug(heading: str) -> str:
 def test_every_link_inside_the_repository_resolves(page: Path) -> None:
     for token in tokens(page):
         for child in token.children or []:
-            target = str(child.attrGet("href") or "")
-            if child.type == "link_open" and "://" not in target:
+            target = str(child.attrGet("href") or child.attrGet("src") or "")
+            if child.type in ("link_open", "image") and "://" not in target:
                 name, _, anchor = target.partition("#")
                 place = f"{page.relative_to(ROOT)}:{token.map[0] + 1 if token.map else '?'}"
                 path = page.parent / name if name else page
