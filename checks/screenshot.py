@@ -57,8 +57,10 @@ def picture_of_a_card(browser: Browser) -> None:
         page.goto(f"http://127.0.0.1:{port}/03_error_codes/README.md")
         card = page.locator(".card", has_text="/j/nope")
         card.get_by_role("button", name="Run").click()
-        expect(card).to_contain_text("application/json")
+        expect(card.locator(".results")).to_contain_text("application/json")
+        expect(card).not_to_have_attribute("aria-busy", "true")
         page.mouse.move(0, 0)
+        page.wait_for_timeout(500)  # milliseconds, while the rows unfold
         card.screenshot(path=ROOT / "reader/card.png")
 
 
