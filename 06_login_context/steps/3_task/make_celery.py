@@ -56,8 +56,8 @@ def make_celery(app: Flask) -> Celery:
         task_ignore_result=True,  # a result backend is waited for, even by .delay()
         task_serializer="json",
         accept_content=["json"],
-        # A worker takes a task when it can run it. It mustn't count what it has acknowledged for
-        # that (multiplier 0), because an acknowledgement that fails would never be counted.
+        # A worker takes a task as soon as one of its processes is free. By default it counts the
+        # tasks that it has acknowledged, and one whose acknowledgement fails is never counted.
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=0,
         # If the connection is lost, the task will come again, so it is stopped.
