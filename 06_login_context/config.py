@@ -21,8 +21,6 @@ DEFAULTS = {
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "PUBLIC_URL": None,
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
-    "UPLOAD_LIMIT": 16 * 1024**2,  # bytes of an attachment
-    "MAX_CONTENT_LENGTH": 64 * 1024,  # bytes of any other body, such as the JSON of a login
     "API_PREFIXES": ["/j", "/uploads", "/stream"],
     "SESSION_COOKIE_NAME": "desk",  # a browser sends its cookies to every port of a host
     "SESSION_COOKIE_SAMESITE": "Lax",
@@ -64,9 +62,10 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     settings.from_mapping(DEFAULTS)
     settings.from_pyfile(os.path.join(app.root_path, "local_settings.py"), silent=True)
     # Not in local_settings.py: run.py has to know whether to start a server.
-    settings["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
+    settings["REDIS_URL"] = os.environ.get("REDIS_URL")
     settings.from_prefixed_env()
     settings.from_mapping(config)
+    settings["REDIS_URL"] = settings["REDIS_URL"] or redis_server.url(app.instance_path)
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or shared_key(Path(app.instance_path))
     settings.setdefault("CELERY_BROKER_URL", settings["REDIS_URL"])
     check(settings)

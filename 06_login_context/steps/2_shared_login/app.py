@@ -37,9 +37,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Build the app; settings come from ``FLASK_*`` variables, then from *config*."""
     app = Flask(__name__)
     app.config["BOT_CLASS"] = "wx.DemoBot"
-    app.config["REDIS_URL"] = os.environ.get("REDIS_URL") or redis_server.url(app.instance_path)
+    app.config["REDIS_URL"] = os.environ.get("REDIS_URL")
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
+    app.config["REDIS_URL"] = app.config["REDIS_URL"] or redis_server.url(app.instance_path)
     # The key signs the session cookie, so a process with another key would refuse it.
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or shared_key(Path(app.instance_path))
     logins.init_app(app)
