@@ -21,6 +21,8 @@ DEFAULTS = {
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "PUBLIC_URL": None,
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
+    "UPLOAD_LIMIT": 16 * 1024**2,  # bytes of an attachment
+    "MAX_CONTENT_LENGTH": 64 * 1024,  # bytes of any other body, such as the JSON of a login
     "API_PREFIXES": ["/j", "/uploads", "/stream"],
     "SESSION_COOKIE_NAME": "desk",  # a browser sends its cookies to every port of a host
     "SESSION_COOKIE_SAMESITE": "Lax",
