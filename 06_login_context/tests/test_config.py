@@ -18,6 +18,8 @@ REFUSED: dict[str, list[object]] = {
     "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", "os", 5, None],
     "PUBLIC_URL": ["desk.example", 8, "https://"],
     "PROXIES": [-1, "one"],
+    "UPLOAD_LIMIT": [0, "16m"],
+    "MAX_CONTENT_LENGTH": [0, "64k", None],
     "SSE_MAX_STREAMS": ["many"],
     "SSE_QUEUE": [0],
     "SSE_HEARTBEAT": [0, 0.5],

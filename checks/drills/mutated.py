@@ -215,7 +215,7 @@ def mutated(chapter: str, seed: int, number: int) -> Mutated:
 
 LIMIT = "1000000"  # bytes; with 16 MiB, the drill would mostly wait for large bodies
 SETTINGS = {
-    "FLASK_MAX_CONTENT_LENGTH": LIMIT,
+    "FLASK_UPLOAD_LIMIT": LIMIT,
     "FLASK_CODES_PER_MINUTE": "1000000",  # all requests have one address
     "FLASK_LOGIN_TTL": "36000",
     "FLASK_SSE_MAX_STREAMS": "10000",
@@ -276,7 +276,7 @@ def flask_run(folder: Path, temporary: Path) -> Iterator[Server]:
     log = temporary / "log"
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
     env["FLASK_UPLOAD_FOLDER"] = str(temporary / "uploads")
-    env["FLASK_MAX_CONTENT_LENGTH"] = LIMIT
+    env["FLASK_MAX_CONTENT_LENGTH"] = env["FLASK_UPLOAD_LIMIT"] = LIMIT
     env["PYTHONFAULTHANDLER"] = "1"  # if Python itself crashes, the log says where
     command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
     with log.open("wb") as file, process(command, folder, port, env=env, stdout=file, stderr=file):
