@@ -12,14 +12,16 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import create_connection
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser
 
 from conftest import missing
@@ -252,3 +254,24 @@ def webkit(home: Path) -> Iterator[WebKit]:
         browser = WebKit(port)
         running.callback(browser.ask, "DELETE", "")
         yield browser
+
+
+@contextmanager
+def started(request: pytest.FixtureRequest, home: Path) -> Iterator[Engine]:
+    """Run the engine that a fixture's parameter names; a new profile of it is in *home*."""
+    if request.param == "chromium":
+        chromium = Chromium(request.getfixturevalue("browser"))
+        yield chromium
+        chromium.page.close()
+    else:
+        with (firefox if request.param == "firefox" else webkit)(home) as engine:
+            yield engine
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """Wait for something to become true; return it."""
+    end = time.monotonic() + PATIENCE  # a page of the desk waits up to 30 s before it asks again
+    while not (result := true()):
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.1)
+    return result

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_ope
 import pytest
 
 import browsers
-from browsers import Engine
+from browsers import Engine, until
 from desk import Desk
 
 pytestmark = [
@@ -33,15 +33,6 @@ MESSAGES = "document.querySelector('#messages').innerText"
 NAMES = "[...document.querySelectorAll('#list li')].map(item => item.innerText.trim())"
 ADA, OMAR = "Hello, Ada Lovelace", "Hello, عمر الخيام"
 STATUS = "fetch('/j/me').then(response => response.status)"
-
-
-def until(true: Callable[[], Any]) -> Any:
-    """Wait for something to become true; return it."""
-    end = time.monotonic() + 60  # a page waits up to 30 s before it asks again
-    while not (result := true()):
-        assert time.monotonic() < end, "it never became true"
-        time.sleep(0.1)
-    return result
 
 
 class Client:
@@ -85,13 +76,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture(params=["chromium", "firefox", "webkit"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "chromium":
-        chromium = browsers.Chromium(request.getfixturevalue("browser"))
-        yield chromium
-        chromium.page.close()
-    else:
-        with getattr(browsers, request.param)(tmp_path) as engine:
-            yield engine
+    with browsers.started(request, tmp_path) as engine:
+        yield engine
 
 
 @contextmanager

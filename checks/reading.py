@@ -1,0 +1,61 @@
+"""The reader as a real process, and what it knows of the chapters' pages."""
+
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from book import ROOT
+from servers import free_port, process
+
+
+def reader_pages() -> ModuleType:
+    """Return the reader's parser of pages, which has the name of a module here."""
+    spec = importlib.util.spec_from_file_location("reader_pages", ROOT / "reader/pages.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reader_pages"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES: Any = reader_pages()
+CHAPTERS = [path for path in sorted(ROOT.glob("0[1-5]_*")) if (path / "article.py").exists()]
+
+
+def free_ports() -> int:
+    """Return a port for a reader whose chapters' ports are free as well.
+
+    They have four digits as the book's, and no browser refuses one of them, as it does 6679
+    (https://fetch.spec.whatwg.org/#port-blocking).
+    """
+    for port in random.sample(range(7000, 7800), 200):
+        with suppress(OSError):
+            for one in (port, *range(port + 1, port + 6), *range(port + 101, port + 106)):
+                free_port([one])
+            return port
+    raise OSError("no free ports")
+
+
+@contextmanager
+def reader(uploads: Path, folder: Path = ROOT) -> Iterator[str]:
+    """Run the reader of *folder* until the end of the block; yield its origin.
+
+    *uploads*: where chapter 01 stores what it gets.
+    """
+    port = free_ports()
+    origin = f"http://127.0.0.1:{port}"
+    env = os.environ | {
+        "READER_PORT": str(port),
+        "FLASK_CORS_ORIGINS": f'["{origin}"]',
+        "FLASK_UPLOAD_FOLDER": str(uploads),
+    }
+    command = [sys.executable, "reader/run.py"]
+    with process(command, folder, port, env=env, stdout=subprocess.DEVNULL):
+        yield origin
