@@ -72,11 +72,8 @@ function copy(template, name) { // of a <template>, with a name and its face
   return item;
 }
 
-function paint(avatar, name) { // the initials, in a colour of their own
-  const words = name.trim().split(/\s+/);
-  const firsts = words.map((word) => [...new Intl.Segmenter().segment(word)][0]?.segment ?? "");
-  const capitals = firsts.filter((first) => first !== first.toLowerCase());
-  avatar.textContent = capitals.slice(0, 2).join("") || firsts[0];
+function paint(avatar, name) { // the first letter, in a colour of the name's own
+  avatar.textContent = [...new Intl.Segmenter().segment(name.trim())][0]?.segment ?? "";
   const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
   avatar.style.setProperty("--hue", hue);
 }
