@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from flask import Flask, g, request, session
+from flask import Flask, g, session
 
 import calls
 
@@ -39,11 +39,12 @@ def with_g() -> tuple[Flask, Look]:
     return bare(), lambda: str(get_bot().self["name"])
 
 
-def with_environ() -> tuple[Flask, Look]:
+def with_session() -> tuple[Flask, Look]:
     def get_bot() -> Any:
-        if "bot" not in request.environ:
-            request.environ["bot"] = open_bot(session.get("login"))
-        return request.environ["bot"]
+        login_id = session.get("login")
+        if "bot" not in g or g.login_id != login_id:
+            g.bot, g.login_id = open_bot(login_id), login_id
+        return g.bot
 
     return bare(), lambda: str(get_bot().self["name"])
 
@@ -65,7 +66,7 @@ def article() -> tuple[Flask, Look]:
 
 ROWS = {
     "g": with_g,
-    "the request's environ": with_environ,
+    "g, compared with the session": with_session,
     "current_bot": technique,
     "article": article,
 }
