@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +47,22 @@ def check_folder(app: Path) -> None:
         )
 
 
+def check_chapter(number: str) -> None:
+    """Exit with one line if the reader can't serve both versions of a chapter."""
+    reader = os.environ.get("READER_PORT") or "8100"
+    if not reader.isdecimal() or not 0 < int(reader) < 65536:
+        fail("127.0.0.1", reader, "there is no such port", "choose another one with READER_PORT=9100")
+    with suppress(OSError), socket.create_connection(("127.0.0.1", int(reader)), timeout=5):
+        return  # what has this port is said by reader/run.py
+    host = os.environ.get("HOST") or "127.0.0.1"
+    port = os.environ.get("PORT") or str(int(reader) + int(number))
+    check_address(host, port)
+    check_address(host, str(int(port) + 100))  # the article's
+    [chapter] = Path().glob(f"{number}_*")
+    if (chapter / "uploads.py").exists():
+        check_folder(chapter)
+
+
 def command_of_app(app: Path) -> list[str]:
     """Return what serves a chapter or a step; the rest of its settings are in the environment."""
     host = os.environ.get("HOST") or "127.0.0.1"
@@ -77,6 +94,8 @@ def run(command: list[str], folder: Path) -> int:
 
 def main(what: str, *options: str) -> int:
     if what == "reader":
+        if options:
+            check_chapter(options[-1])
         return run(["reader/run.py", *options], Path())
     return run(command_of_app(Path(what)), Path(what))
 

@@ -11,16 +11,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import cards
-import exercises
-import rendering
-from contents import Book, Chapter
 from flask import Flask, Response, abort, redirect, render_template, request, send_file
 from flask.typing import ResponseReturnValue
-from running import Runner
 from werkzeug.exceptions import HTTPException
 
+import cards
+import exercises
 import pages
+import rendering
+from contents import Book, Chapter
+from running import Runner
 
 IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml"}
 MAX_FILE = 1_000_000  # bytes of a file that is shown

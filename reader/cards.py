@@ -13,9 +13,8 @@ import curl
 from comparing import Comparison
 from contents import Chapter
 from curl import Refused, Request
-from running import Answer, NotRunning, Runner
-
 from pages import Card, Exchange, Side, Verdict
+from running import Answer, NotRunning, Runner
 
 # What a browser sets by itself, or what belongs to curl.
 NOT_FOR_PAGES = {"host", "user-agent", "accept", "origin", "content-length", "cookie"}

@@ -1,5 +1,6 @@
 """A small book in a folder of its own, the reader for it, a client that is the reader's page."""
 
+import os
 import random
 import socket
 import subprocess
@@ -16,10 +17,10 @@ from werkzeug.test import TestResponse
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 
 import sample
-from contents import Book
-from running import Runner
 
 from app import create_app
+from contents import Book
+from running import Runner
 
 PAGE = "01_numbers/README.md"
 
@@ -37,23 +38,34 @@ def free_ports() -> int:
     raise OSError("no free ports")
 
 
-@pytest.fixture
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Book:
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
     """The sample in a Git repository; its ours lets pages of this reader read its answers."""
-    folder = sample.make(tmp_path / "a book 中文")
+    folder = sample.make(tmp_path_factory.mktemp("reader") / "a book 中文")
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The book"]):
         subprocess.run([*git, *arguments], cwd=folder, check=True)
     found = Book(folder, free_ports())
-    monkeypatch.setenv("SAMPLE_ORIGIN", found.origin)
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMPLE_ORIGIN", found.origin)
+        yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runner(book: Book) -> Iterator[Runner]:
     runner = Runner(book.chapters)
     yield runner
     runner.stop()
+
+
+@pytest.fixture
+def module(book: Book) -> Iterator[Path]:
+    """The module of the sample's chapter, for a test to edit; it's as it was when the test ends."""
+    path = book.chapters[0].folder / "numbers_.py"
+    text, times = path.read_text(), path.stat()
+    yield path
+    path.write_text(text)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 class Client:
@@ -77,6 +89,6 @@ class Client:
         return response.text
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(book: Book, runner: Runner) -> Client:
     return Client(create_app(book, runner).test_client(), book.origin)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cards
+import pages
 from contents import Chapter
+from pages import Card, Exercise
 from rendering import questions, short
 from running import NotRunning, Runner
-
-import pages
-from pages import Card, Exercise
 
 TESTS = 300  # seconds that a chapter's tests may take
 CODE_TEST = "tests/exercise.py"

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import curl
-from contents import Book, Chapter
 from flask import render_template
 from markupsafe import Markup, escape
 from pygments import highlight as pygments_highlight  # type: ignore[import-untyped]
@@ -15,7 +13,9 @@ from pygments import lexers
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
+import curl
 import pages
+from contents import Book, Chapter
 from pages import Block, Card, Exercise, Heading, Piece, Side, Verdict
 
 FORMATTER = HtmlFormatter(nowrap=True, classprefix="p-")

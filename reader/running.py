@@ -108,9 +108,9 @@ class Version:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             try:
                 socket.create_server((self.host, self.port), family=family).close()
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 raise NotRunning(
-                    f"Port {self.port} can't be used ({error.strerror}). Is something else running "
+                    f"Port {self.port} can't be used ({error}). Is something else running "
                     f"there, such as flask run in another terminal? Stop it, then run this again."
                 ) from None
             self.launch()

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-import comparing
 import pytest
+
+import comparing
 from comparing import Line
 from running import Answer
 

@@ -6,8 +6,9 @@ import subprocess
 import threading
 from http.client import HTTPConnection
 
-import curl
 import pytest
+
+import curl
 import running
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Name: one\r\nContent-Length: 14\r\n\r\nfirst\r\nsecond\n"

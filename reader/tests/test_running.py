@@ -1,7 +1,6 @@
 """Real versions of the sample's chapter, as processes."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -9,8 +8,10 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import curl
 import pytest
+
+import curl
+from conftest import free_ports
 from contents import Book
 from running import ACCESS, Answer, NotRunning, Runner, trace
 
@@ -60,24 +61,22 @@ def test_werkzeugs_access_line_ends_a_requests_log(book: Book, runner: Runner) -
 
 
 def test_a_changed_file_starts_a_version_anew(
-    book: Book, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    book: Book, runner: Runner, module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    path = book.chapters[0].folder / "numbers_.py"
     assert b"one" in get(runner, book, "/n/1").body
-    text = path.read_text()
+    text = module.read_text()
     second = 1_700_000_000 * 10**9
     for part, word in enumerate(("uno", "une", "ein")):  # of the same length, within a second
-        path.write_text(text.replace('"one"', f'"{word}"'))
-        os.utime(path, ns=(second + part, second + part))
+        module.write_text(text.replace('"one"', f'"{word}"'))
+        os.utime(module, ns=(second + part, second + part))
         assert word.encode() in get(runner, book, "/n/1").body
 
 
 def test_a_syntax_error_is_told_with_its_line_and_nothing_of_flask(
-    book: Book, runner: Runner
+    book: Book, runner: Runner, module: Path
 ) -> None:
-    path = book.chapters[0].folder / "numbers_.py"
-    path.write_text("def def x():\n")
+    module.write_text("def def x():\n")
     with pytest.raises(NotRunning) as told:
         get(runner, book, "/n/1")
     assert str(told.value).splitlines() == [
@@ -90,24 +89,27 @@ def test_a_syntax_error_is_told_with_its_line_and_nothing_of_flask(
     ]
 
 
-def test_an_app_that_cannot_be_made_is_told(book: Book, runner: Runner) -> None:
-    path = book.chapters[0].folder / "numbers_.py"
-    path.write_text(path.read_text().replace("def init_app(app: Flask) -> None:", "def other():"))
+def test_an_app_that_cannot_be_made_is_told(book: Book, runner: Runner, module: Path) -> None:
+    module.write_text(
+        module.read_text().replace("def init_app(app: Flask) -> None:", "def other():")
+    )
     with pytest.raises(NotRunning, match=r"AttributeError: module 'numbers_' has no attribute"):
         get(runner, book, "/n/1")
 
 
 def test_a_busy_port_is_told(book: Book, runner: Runner) -> None:
+    runner.version("01", "ours").stop()
     other = socket.create_server(("127.0.0.1", book.chapters[0].ports.ours))
     with other, pytest.raises(NotRunning, match=r"Port \d+ can't be used"):
         get(runner, book, "/n/1")
     assert get(runner, book, "/n/1").status == 200
 
 
-def test_a_version_that_dies_is_told_and_starts_again(book: Book, runner: Runner) -> None:
-    path = book.chapters[0].folder / "numbers_.py"
-    path.write_text(
-        path.read_text().replace("    if number not", "    os._exit(3)\n    if number not")
+def test_a_version_that_dies_is_told_and_starts_again(
+    book: Book, runner: Runner, module: Path
+) -> None:
+    module.write_text(
+        module.read_text().replace("    if number not", "    os._exit(3)\n    if number not")
     )
     with pytest.raises(NotRunning, match="No answer"):
         get(runner, book, "/n/1")
@@ -120,60 +122,31 @@ def test_a_trace_without_a_frame_of_the_chapter_is_the_error(tmp_path: Path) -> 
     assert trace("Error: one\nUsage: two\n", tmp_path) == "Error: one\nUsage: two"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_versions_end_with_the_reader(book: Book, how: signal.Signals) -> None:
+# How it ends by Ctrl-C or with make, what make says of a wrong setting: checks/test_make.py.
+
+
+def test_versions_end_with_the_reader_and_a_second_one_finds_the_first(book: Book) -> None:
     program = Path(__file__).parent.parent / "run.py"
     command = [sys.executable, str(program), "--book", str(book.root), "--chapter", "01"]
-    ports = book.chapters[0].ports
-    env = os.environ | {"READER_PORT": str(book.port)}
+    port = free_ports()
+    env = os.environ | {"READER_PORT": str(port)}
     reader = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     with reader, ExitStack() as end_of_test:
         end_of_test.callback(reader.kill)
         assert reader.stdout
         shown = [reader.stdout.readline() for _ in range(4)]
-        assert f"http://127.0.0.1:{book.port}/01_numbers/README.md" in shown[0]
-        assert f":{ports.ours}" in shown[1] and f":{ports.article}" in shown[2]
+        assert f"http://127.0.0.1:{port}/01_numbers/README.md" in shown[0]
+        assert f":{port + 1}" in shown[1] and f":{port + 101}" in shown[2]
         end = time.monotonic() + 30
-        while not (listens(ports.ours) and listens(ports.article)) and time.monotonic() < end:
+        while not (listens(port + 1) and listens(port + 101)) and time.monotonic() < end:
             time.sleep(0.05)
 
         second = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
         assert second.returncode == 1 and "running already" in second.stderr
 
-        reader.send_signal(how)
-        reader.wait(timeout=30)
-        wait_until_free(ports.ours)
-        wait_until_free(ports.article)
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "advice"),
-    [
-        ("PORT", "abc", "PORT=8000"),
-        ("PORT", "65500", "PORT=8000"),
-        ("PORT", "", "PORT=8000"),
-        ("READER_PORT", "0", "READER_PORT=8000"),
-        ("HOST", "no.such.host.invalid", "HOST=127.0.0.1"),
-        ("HOST", "a..b", "HOST=127.0.0.1"),
-        ("HOST", "192.0.2.1", "HOST=127.0.0.1"),
-        ("--chapter", "09", "the chapters are 01 02"),
-    ],
-)
-def test_a_setting_that_cannot_be_is_one_line(
-    book: Book, setting: str, value: str, advice: str
-) -> None:
-    program = str(Path(__file__).parent.parent / "run.py")
-    command = [sys.executable, program, "--book", str(book.root), "--chapter", "01"]
-    env = os.environ | {"READER_PORT": str(book.port), setting: value}
-    if setting.startswith("--"):
-        command += [setting, value]
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        if setting == "PORT" and not value:  # a port in use
-            env["PORT"] = str(other.getsockname()[1])
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    [line] = done.stderr.splitlines()
-    assert advice in line
+        reader.kill()  # which it doesn't hear of
+        wait_until_free(port + 1)
+        wait_until_free(port + 101)
 
 
 def test_a_chapters_port_and_host_are_chosen(book: Book) -> None:

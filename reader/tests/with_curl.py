@@ -12,10 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import comparing
 import curl
+import pages
 from contents import Book
 from running import Runner
-
-import pages
 
 
 def printed_by_curl(command: str) -> str:
