@@ -163,7 +163,7 @@ def test_the_page_goes_through_login_events_an_outage_and_logout(
     desk.stop()
     until(lambda: engine.evaluate(CONNECTION))
     with proxy_without_server(desk.port) as asked:
-        until(lambda: {"/j/me", "/stream"} <= set(asked))
+        until(lambda: {"/j/login", "/stream"} <= set(asked))
         time.sleep(3)
         assert len(asked) < 20, asked  # a page that doesn't wait asks thousands of times
         assert engine.evaluate(CONNECTION)
