@@ -51,7 +51,9 @@ def check_chapter(number: str) -> None:
     """Exit with one line if the reader can't serve both versions of a chapter."""
     reader = os.environ.get("READER_PORT") or "8100"
     if not reader.isdecimal() or not 0 < int(reader) < 65536:
-        fail("127.0.0.1", reader, "there is no such port", "choose another one with READER_PORT=9100")
+        fail(
+            "127.0.0.1", reader, "there is no such port", "choose another one with READER_PORT=9100"
+        )
     with suppress(OSError), socket.create_connection(("127.0.0.1", int(reader)), timeout=5):
         return  # what has this port is said by reader/run.py
     host = os.environ.get("HOST") or "127.0.0.1"

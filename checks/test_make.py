@@ -21,7 +21,8 @@ import book
 import diff
 from book import APPS, CHAPTERS, ROOT, STEPS
 from conftest import missing
-from servers import free_port, process
+from reading import free_ports
+from servers import free_port, listens, process
 
 pytestmark = pytest.mark.drill
 
@@ -85,20 +86,38 @@ def test_a_step_that_is_not_there(goal: str, step: str, says: str) -> None:
     assert len(done.stderr.splitlines()) == 1 and says in done.stderr
 
 
-def test_a_port_in_use() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        said = fails_with_one_line(make(ROOT, "run-01", f"PORT={port}"))
-    assert str(port) in said and "PORT=" in said
-    assert said.count(str(port)) == 1
+@pytest.mark.parametrize("version", ["ours", "article"])
+def test_a_port_in_use(version: str) -> None:
+    reader = free_ports()
+    taken = reader + (101 if version == "article" else 1)
+    with socket.create_server(("127.0.0.1", taken)):
+        said = fails_with_one_line(make(ROOT, "run-01", READER_PORT=str(reader)))
+    assert said.count(str(taken)) == 1 and "PORT=" in said
+
+
+def test_the_readers_port_in_use() -> None:
+    port = free_ports()
+    with socket.create_server(("127.0.0.1", port)):
+        said = fails_with_one_line(make(ROOT, "run-01", READER_PORT=str(port)))
+    assert f"Port {port} is in use by another program" in said and "READER_PORT=" in said
+
+
+def test_a_second_reader_says_where_the_chapter_is() -> None:
+    port = free_ports()
+    env = ENV | {"READER_PORT": str(port)}
+    with process(["make", "run-01"], ROOT, port, env=env):
+        said = fails_with_one_line(make(ROOT, "run-03", READER_PORT=str(port)))
+    assert said.endswith(f"http://127.0.0.1:{port}/03_error_codes/README.md")
 
 
 @pytest.mark.parametrize(
     ("wrong", "advice"),
     [
         ("PORT=abc", "PORT="),
-        ("PORT=", "PORT="),
         ("PORT=99999", "PORT="),
+        ("PORT=65500", "PORT="),
+        ("READER_PORT=abc", "READER_PORT="),
+        ("READER_PORT=0", "READER_PORT="),
         ("HOST=256.0.0.1", "HOST="),
         ("HOST=no.such.host.invalid", "HOST="),
         ("HOST=a..b", "HOST="),
@@ -106,14 +125,14 @@ def test_a_port_in_use() -> None:
     ],
 )
 def test_an_address_that_is_none(wrong: str, advice: str) -> None:
-    said = fails_with_one_line(make(ROOT, "run-01", wrong))
+    said = fails_with_one_line(make(ROOT, "run-01", wrong, READER_PORT=str(free_ports())))
     assert said.startswith("Cannot serve on") and advice in said.partition(";")[2]
 
 
 @pytest.mark.parametrize("chapter", ["01", "06"])
 def test_a_folder_that_may_not_be_written_to(clone: Path, chapter: str) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    command = ["make", f"run-{chapter}", f"PORT={free_port()}"]
+    command = ["make", f"run-{chapter}", f"PORT={free_port()}", f"READER_PORT={free_ports()}"]
     [folder] = clone.glob(f"{chapter}_*")
     if os.geteuid() == 0:  # who may write everywhere, except to what is mounted read-only
         mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
@@ -183,6 +202,25 @@ def test_a_venv_whose_python_is_gone_is_made_anew(clone: Path) -> None:
     assert (clone / ".venv/requirements.txt").exists()
 
 
+def run_command(chapter: str, step: str = "") -> tuple[list[str], list[int]]:
+    """Return the command that runs a chapter, and its ports; the first one is of its page."""
+    if chapter == "06":
+        port = free_port()
+        return ["make", "run-06", f"STEP={step}", f"PORT={port}"], [port]
+    port = free_ports()
+    number = int(chapter)
+    command = ["make", f"run-{chapter}", f"READER_PORT={port}"]
+    return command, [port, port + number, port + number + 100]
+
+
+def wait_until(open_: bool, ports: list[int]) -> None:
+    """Wait until all ports are open, or until none is; AssertionError after 30 seconds."""
+    end = time.monotonic() + 30
+    while any(listens(port) is not open_ for port in ports):
+        assert time.monotonic() < end, f"{ports} aren't {'open' if open_ else 'closed'}"
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("chapter", "step", "title"),
     [
@@ -196,26 +234,26 @@ def test_run_serves_the_page_until_interrupted(
     clone: Path, chapter: str, step: str, title: bytes
 ) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    port = free_port()
-    command = ["make", f"run-{chapter}", f"STEP={step}", f"PORT={port}"]
-    with process(command, clone, port, env=ENV, start_new_session=True) as server:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+    command, ports = run_command(chapter, step)
+    with process(command, clone, ports[0], env=ENV, start_new_session=True) as server:
+        wait_until(True, ports)
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[0]}/") as answer:
             assert title in answer.read()
         os.killpg(server.pid, signal.SIGINT)  # what Ctrl-C sends
         server.wait(timeout=30)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+    wait_until(False, ports)
 
 
-def wait_until_closed(port: int) -> None:
-    """Wait until nobody listens on the port; AssertionError after 20 seconds."""
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"something still listens on port {port}")
+def test_read_starts_a_chapter_when_its_page_is_opened(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    port = free_ports()
+    with process(["make", "read", f"READER_PORT={port}"], clone, port, env=ENV):
+        assert not listens(port + 3)
+        url = f"http://127.0.0.1:{port}/03_error_codes/README.md"
+        with urllib.request.urlopen(url) as answer:
+            assert b"03 Error codes" in answer.read()
+        wait_until(True, [port + 3, port + 103])
+    wait_until(False, [port, port + 3, port + 103])
 
 
 # A shell tells its jobs when the terminal is closed. Here, make has no shell around it: it is the
@@ -225,21 +263,21 @@ def wait_until_closed(port: int) -> None:
 @pytest.mark.parametrize("chapter", ["01", "06"])
 def test_a_server_ends_when_its_terminal_is_closed(clone: Path, chapter: str) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    port = free_port()
+    command, ports = run_command(chapter)
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(clone)
-        os.execvpe("make", ["make", f"run-{chapter}", f"PORT={port}"], ENV)
+        os.execvpe("make", command, ENV)
     try:
         for _ in range(200):
             if select([terminal], [], [], 0.1)[0]:
                 os.read(terminal, 65536)  # or its output would wait for us
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            if all(map(listens, ports)):
                 break
         else:
             pytest.fail("it doesn't start")
         os.close(terminal)
-        wait_until_closed(port)
+        wait_until(False, ports)
     finally:
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -248,12 +286,12 @@ def test_a_server_ends_when_its_terminal_is_closed(clone: Path, chapter: str) ->
 @pytest.mark.parametrize("chapter", ["01", "06"])
 def test_a_server_ends_when_make_is_killed(clone: Path, chapter: str) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    port = free_port()
-    command = ["make", f"run-{chapter}", f"PORT={port}"]
-    with process(command, clone, port, env=ENV, start_new_session=True) as server:
+    command, ports = run_command(chapter)
+    with process(command, clone, ports[0], env=ENV, start_new_session=True) as server:
         try:
+            wait_until(True, ports)
             server.kill()
-            wait_until_closed(port)
+            wait_until(False, ports)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
