@@ -566,8 +566,9 @@ def test_the_message_is_a_few_presses_of_tab_away(new_context: NewContext) -> No
 
 def test_a_picture_is_shown_with_its_name_and_opens(new_context: NewContext) -> None:
     page = logged_in(new_context, "ada")
-    picture = (Path(__file__).parent / "click.png").read_bytes()
-    file = FilePayload(name="click 周三.png", mimeType="image/png", buffer=picture)
+    picture = io.BytesIO()
+    Image.new("RGB", (320, 200), "teal").save(picture, "PNG")
+    file = FilePayload(name="click 周三.png", mimeType="image/png", buffer=picture.getvalue())
     page.get_by_label("Attachment").set_input_files(file)
     write(page, NAMES["omar"], "look at this")
     row = page.locator("#messages li", has_text="look at this")
