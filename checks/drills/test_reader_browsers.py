@@ -72,13 +72,13 @@ def test_every_card_runs_and_shows_its_verdicts(engine: Engine, origin: str, cha
     for card in cards:
         shown = run(engine, card.number)
         text = shown["text"]
-        assert "Not what this page says" not in text and "It doesn't answer" not in text, text
+        assert "Not what the book says" not in text and "It doesn't answer" not in text, text
         for side, outcome in zip(card.sides, shown["outcomes"], strict=True):
             if side.verdict:
                 mark = "✓" if side.verdict.good else "✗"
                 assert f"{mark} {plain(side.verdict.text)}" in words(outcome)
             else:
-                assert "As the page says." in outcome
+                assert "As in the book." in outcome
     progress = f"document.querySelector(\"[data-progress='{name}']\").textContent"
     assert engine.evaluate(progress) == f"{len(cards)} of {len(cards)} run"
     # Firefox tells of each fetch whose answer the page may not read, which is what 02 is about.

@@ -14,9 +14,11 @@ async function post(path, values) {
   return response;
 }
 
-/** Run *task* with *button* off, and tell in *status* what goes wrong. */
+/** Run *task* with *button* off and old results dimmed, and tell in *status* what goes wrong. */
 async function busy(button, status, text, task) {
   button.disabled = true;
+  const whole = button.closest(".card, .exercise");
+  whole?.setAttribute("aria-busy", "true");
   status.classList.remove("wrong");
   status.textContent = text;
   try {
@@ -27,6 +29,7 @@ async function busy(button, status, text, task) {
       error instanceof TypeError ? "The reader doesn't answer. Is it still running?" : error.message;
   }
   button.disabled = false;
+  whole?.setAttribute("aria-busy", "false");
 }
 
 // Copying
@@ -153,17 +156,31 @@ for (const card of all(".card")) {
   const [run, change, copyButton] = all(".buttons button", card);
   const [said, results] = [card.querySelector(".said"), card.querySelector(".results")];
   const number = +card.dataset.card;
-  const live = () => all("textarea", edit).map((area) => [area.name, area.value]);
+  const areas = all("textarea", edit);
+  const live = () => areas.map((area) => [area.name, area.value]);
+  let ofTheBook = ""; // the results of the request as it stands in the book
+
+  const show = (html) => {
+    results.innerHTML = html; // the reader's own HTML; its policy allows no scripts
+    card.classList.toggle("ran", html !== "");
+  };
+  const fit = (area) => {
+    area.style.height = "auto";
+    area.style.height = `${area.scrollHeight + 2}px`; // with its border
+  };
+  for (const area of areas) area.addEventListener("input", () => fit(area));
 
   run.addEventListener("click", () =>
     busy(run, said, "Sending …", async () => {
       const values = edit.hidden ? {} : { commands: Object.fromEntries(live()) };
       const response = await post("run", { card: number, ...values });
-      results.innerHTML = await response.text(); // the reader's own HTML; its policy allows no scripts
-      card.classList.add("ran");
+      show(await response.text());
       for (const row of all("[data-fetch]", results)) await showFetches(row); // one log, so in turn
       said.textContent = results.querySelector("p.said").textContent;
-      if (edit.hidden) remember(number);
+      card.scrollIntoView({ block: card.offsetHeight < innerHeight ? "nearest" : "start" });
+      if (!edit.hidden) return;
+      ofTheBook = results.innerHTML;
+      remember(number);
     }),
   );
 
@@ -174,8 +191,13 @@ for (const card of all(".card")) {
     change.textContent = editing ? "As in the book" : "Edit";
     change.setAttribute("aria-expanded", editing);
     run.textContent = editing ? "Send" : "Run";
-    if (editing) edit.querySelector("textarea").focus();
-    else edit.reset();
+    if (editing) {
+      areas.forEach(fit);
+      areas[0].focus();
+    } else {
+      edit.reset();
+      show(ofTheBook);
+    }
   });
 
   copyButton.addEventListener("click", () => copy(copyButton, live().map(([, text]) => text).join("\n")));
