@@ -187,11 +187,15 @@ class Run:
 
     def says(self, text: str) -> "Run":
         until(lambda: text in self.log.read_text(errors="replace") or self.process.poll())
+        self.find_family()
         assert text in self.log.read_text(errors="replace"), self.log.read_text(errors="replace")
+        return self
+
+    def find_family(self) -> None:
+        """Add what the processes of the family have started."""
         processes = table()
         while more := {p for p, (up, _) in processes.items() if up in self.family} - self.family:
             self.family |= more
-        return self
 
     def pid(self, part: str) -> int:
         """Return the process whose command has *part*: of several, the first one started."""
@@ -265,6 +269,7 @@ def start(folder: Path) -> Iterator[Start]:
 
     yield start
     for run in runs:
+        run.find_family()
         for pid in run.family & table().keys():
             with suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
