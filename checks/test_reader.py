@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -155,8 +156,16 @@ def test_an_exercise_is_checked(
         expect(checked(form)).to_contain_text("1 of your predictions is wrong.")
     else:
         expect(checked(form)).to_contain_text("tests/exercise.py fails")
-        for before, after in exercise.solution:
-            replace(folder / before.file, before.text, after.text if after else "")
+        here = PAGES.below(chapter / "README.md", exercise.heading)
+        blocks = [
+            block
+            for block in PAGES.blocks(chapter / "README.md")
+            if block.line in here and block.language == "python"
+        ]
+        for before, after in pairwise([*blocks, None]):
+            if before.file:  # what goes; what stands there instead, if anything, names no file
+                instead = after.text if after and not after.file else ""
+                replace(folder / before.file, before.text, instead)
         expect(checked(form)).to_contain_text("tests/exercise.py passes")
 
     named = re.findall(r"`(test_\w+)`", exercise.answer)

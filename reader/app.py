@@ -22,7 +22,7 @@ import rendering
 from contents import Book, Chapter
 from running import Runner
 
-IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml"}
+IMAGES = {".png", ".jpg", ".gif", ".svg"}
 MAX_FILE = 1_000_000  # bytes of a file that is shown
 
 
@@ -31,6 +31,7 @@ def create_app(book: Book, runner: Runner) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.filters.update(inline=rendering.inline, shortened=rendering.shortened)
+    app.context_processor(lambda: {"book": book, "pages": pages})
     chapters_ports = [port for one in book.chapters if one.runs for port in one.ports.pairs[1:]]
     servers = " ".join(
         f"http://{host}:{live}" for _, live in chapters_ports for host in ("127.0.0.1", "localhost")
@@ -78,18 +79,7 @@ def create_app(book: Book, runner: Runner) -> Flask:
 
     @app.errorhandler(HTTPException)
     def error_page(error: HTTPException) -> ResponseReturnValue:
-        html = render("error.html", None, title=error.name, error=error)
-        return html, error.code or 500
-
-    def render(template: str, path: Path | None, **values: Any) -> str:
-        return render_template(
-            template,
-            book=book,
-            path=path,
-            pages=pages,
-            chapter=values.pop("chapter", None),
-            **values,
-        )
+        return render_template("error.html", title=error.name, error=error), error.code or 500
 
     @app.get("/", defaults={"name": ""})
     @app.get("/<path:name>")
@@ -107,7 +97,7 @@ def create_app(book: Book, runner: Runner) -> Flask:
         if path.suffix == ".md":
             return show_page(path)
         if path.suffix in IMAGES:
-            return send_file(path, IMAGES[path.suffix])
+            return send_file(path)
         return show_file(path)
 
     def show_page(page: Path) -> str:
@@ -115,9 +105,9 @@ def create_app(book: Book, runner: Runner) -> Flask:
         if chapter and chapter.runs:
             runner.start(chapter.number)
         before, after = book.neighbours(page)
-        return render(
+        return render_template(
             "page.html",
-            page,
+            path=page,
             title=pages.title(page),
             chapter=chapter,
             body=rendering.page_html(book, page),
@@ -135,7 +125,9 @@ def create_app(book: Book, runner: Runner) -> Flask:
             path.name, "", rendering.highlighted(text, "", path.name), 1, text
         )
         chapter = book.chapter_of(path)
-        return render("file.html", path, title=book.name(path), chapter=chapter, source=source)
+        return render_template(
+            "file.html", path=path, title=book.name(path), chapter=chapter, source=source
+        )
 
     def show_folder(path: Path) -> str:
         names = sorted(
@@ -144,7 +136,8 @@ def create_app(book: Book, runner: Runner) -> Flask:
             if book.path(book.name(one))
         )
         chapter = book.chapter_of(path)
-        return render("folder.html", path, title=book.name(path), chapter=chapter, names=names)
+        title = book.name(path)
+        return render_template("folder.html", path=path, title=title, chapter=chapter, names=names)
 
     @app.get("/-/diff/<number>")
     @app.get("/-/diff/<number>/<int:step>")
@@ -158,7 +151,7 @@ def create_app(book: Book, runner: Runner) -> Flask:
         text = done.stdout.decode("utf-8", errors="replace")
         name = f"What step {step} adds" if step else f"What chapter {number} adds"
         parts = rendering.diff_parts(text)
-        return render("diff.html", None, title=name, chapter=chapter, parts=parts)
+        return render_template("diff.html", title=name, chapter=chapter, parts=parts)
 
     @app.get("/-/reader")
     def reader() -> dict[str, str]:

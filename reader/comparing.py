@@ -20,7 +20,6 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"^(Allow|Vary): (.+)": lambda match: f"{match[1]}: {', '.join(sorted(match[2].split(', ')))}",
 }
 SHOWN = 60  # lines of a body
-IGNORED = ("connection", "date")  # in the count of further headers
 
 
 def stable(text: str) -> str:
@@ -68,7 +67,7 @@ def named_headers(expected: str) -> list[str]:
 
 
 def json_of(answer: Answer) -> Any:
-    """Return the JSON of a body, or the body's text if it's none."""
+    """Return the JSON of a body, or None if it's none."""
     try:
         return json.loads(answer.body)
     except ValueError:

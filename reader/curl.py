@@ -79,8 +79,6 @@ CURL.add_argument("url")
 
 GREP = Parser("grep", add_help=False, allow_abbrev=False)
 GREP.add_argument("-i", dest="ignore_case", action="store_true")
-GREP.add_argument("-v", dest="invert", action="store_true")
-GREP.add_argument("-E", dest="extended", action="store_true")
 GREP.add_argument("-e", dest="patterns", action="append")
 GREP.add_argument("pattern", nargs="?")
 
@@ -192,15 +190,11 @@ def headers_of(
     given = []
     for text in options.header:
         name, separator, value = text.partition(":")
-        if not separator and text.endswith(";"):
-            name, value = text[:-1], ""
-        elif not separator:
-            raise Refused(f"-H {text}: write 'Name: value'")
-        elif value.strip():
-            given.append((name, value.strip()))
-        headers = {key: kept for key, kept in headers.items() if key.lower() != name.lower()}
         if not separator:
-            given.append((name, ""))
+            raise Refused(f"-H {text}: write 'Name: value'")
+        headers = {key: kept for key, kept in headers.items() if key.lower() != name.lower()}
+        if value.strip():
+            given.append((name, value.strip()))
     return [*headers.items(), *given]
 
 
@@ -267,12 +261,11 @@ def parse(command: str) -> Request:
 
 
 def kept(line: str, options: argparse.Namespace) -> bool:
-    found = False
-    for pattern in options.patterns:
-        if not options.extended:  # in a basic pattern, these mean themselves
-            pattern = re.sub(r"([+?(){}|])", r"\\\1", pattern)
-        found = found or bool(re.search(pattern, line, re.I if options.ignore_case else 0))
-    return found is not bool(options.invert)
+    def swapped(match: re.Match[str]) -> str:  # with a backslash, grep's are what ours are without
+        return match[1] if match[0] != match[1] else f"\\{match[1]}"
+
+    patterns = [re.sub(r"\\?([+?(){}|])", swapped, pattern) for pattern in options.patterns]
+    return bool(re.search("|".join(patterns), line, re.I if options.ignore_case else 0))
 
 
 def output(request: Request, head: str, status: int, body: bytes) -> str:

@@ -12,9 +12,8 @@ only if its text has changed. The notation is Markdown as Git hosts show it. Wha
 
 import re
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -106,15 +105,13 @@ class Card:
 class Exercise:
     """A task: to take lines out (*out*, perhaps with others *instead*), or to write code.
 
-    An exercise that asks for code has no *out*; its answer has one or more pairs of blocks, the
-    lines that go and what stands there instead.
+    An exercise that asks for code has no *out*.
     """
 
     heading: Heading
     out: Block | None
     instead: Block | None
     answer: str  # Markdown, on one line
-    solution: list[tuple[Block, Block | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -230,11 +227,6 @@ def exchanges(text: str) -> list[Exchange]:
     ]
 
 
-def joined(command: str) -> str:
-    """Return *command* on one line, without the backslashes that continue lines."""
-    return re.sub(r"\s*\\\n\s*", " ", command)
-
-
 def verdict_of(node: SyntaxTreeNode) -> Verdict | None:
     match = node.type == "paragraph" and VERDICT.fullmatch(node.children[0].content)
     return Verdict(match[1] == "✓", match[2], match[3]) if match else None
@@ -297,39 +289,20 @@ def cards(page: Path) -> list[Card]:
 
 
 def exercises(page: Path) -> list[Exercise]:
-    """Return the tasks in the section "Exercises" of *page*, in order.
-
-    ValueError: one has no answer, or blocks in an order that means nothing.
-    """
+    """Return the tasks in the section "Exercises" of *page*, in order."""
     lines = text_of(page).splitlines()
     found = []
     for heading in headings(page):
-        if heading.level != 3 or section_at(page, heading.line) != "Exercises":
-            continue
-        here = below(page, heading)
-        text = "\n".join(lines[here.start - 1 : here.stop - 1])
-        if ANSWER not in text:
-            raise ValueError(f"{page}:{heading.line}: an exercise without an answer")
-        answer = text.partition(ANSWER)[2].partition("</details>")[0]
-        start = here.start + text.partition(ANSWER)[0].count("\n")
-        own = [block for block in blocks(page) if block.line in here]
-        task = [block for block in own if block.line < start and block.language == "python"]
-        rest = [block for block in own if block.line > start and block.language == "python"]
-        if len(task) > 2 or [bool(block.file) for block in task] not in ([], [True], [True, False]):
-            raise ValueError(f"{page}:{heading.line}: one block with a file, one without, no more")
-        out = task[0] if task else None
-        instead = task[1] if len(task) == 2 else None
-        found.append(Exercise(heading, out, instead, " ".join(answer.split()), in_pairs(rest)))
+        if heading.level == 3 and section_at(page, heading.line) == "Exercises":
+            here = below(page, heading)
+            text = "\n".join(lines[here.start - 1 : here.stop - 1])
+            task, _, rest = text.partition(ANSWER)
+            own = range(here.start, here.start + task.count("\n"))
+            code = [one for one in blocks(page) if one.line in own and one.language == "python"]
+            out, instead, *_ = [*code, None, None]
+            answer = " ".join(rest.partition("</details>")[0].split())
+            found.append(Exercise(heading, out, instead, answer))
     return found
-
-
-def in_pairs(found: list[Block]) -> list[tuple[Block, Block | None]]:
-    """Return each block that names a file with the one right behind it that names none."""
-    return [
-        (block, None if after is None or after.file else after)
-        for block, after in pairwise([*found, None])
-        if block and block.file
-    ]
 
 
 def find(part: str, source: list[str], start: int = 0) -> int | None:

@@ -135,11 +135,7 @@ def short(side: Side) -> str:
     """Return a transcript's requests in a few words, such as ``GET /j/users/1``."""
     names = []
     for one in side.exchanges:
-        try:
-            request = curl.parse(one.command)
-        except curl.Refused:  # its card says why
-            names.append(pages.joined(one.command))
-            continue
+        request = curl.parse(one.command)
         origin = request.header("Origin")
         path = request.target.partition("?")[0]
         names.append(f"{request.method} {path}{' from ' if origin else ''}{origin}")
@@ -201,12 +197,9 @@ def page_html(book: Book, page: Path) -> Markup:
     """Return the body of a page; before an exercise's answer stands what checks it."""
     chapter = book.chapter_of(page)
     tasks = {}
+    if chapter and chapter.runs and page == chapter.readme:
+        tasks = {task.heading.line: (n, task) for n, task in enumerate(pages.exercises(page))}
     found = []
-    try:
-        if chapter and chapter.runs and page == chapter.readme:
-            tasks = {task.heading.line: (n, task) for n, task in enumerate(pages.exercises(page))}
-    except ValueError as error:  # the page is being written
-        found.append(f'<pre class="problem">{escape(error)}</pre>')
     task: tuple[int, Exercise] | None = None
     for piece in pages.pieces(page):
         if isinstance(piece.meaning, Heading):
@@ -217,24 +210,12 @@ def page_html(book: Book, page: Path) -> Markup:
     return Markup("".join(found))  # noqa: S704
 
 
-def diff_lines(text: str) -> list[tuple[str, str]]:
-    """Return the lines of a diff, each with its kind: added, removed, place, file or nothing."""
-    kinds = {"+": "added", "-": "removed", "@": "place"}
-    found = []
-    for line in text.splitlines():
-        kind = kinds.get(line[:1], "")
-        if line.startswith(("+++", "---", "diff ", "index ", "new file")):
-            kind = "file"
-        found.append((kind, line))
-    return found
-
-
-def diff_parts(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the parts of a diff of several files: each one's name, and its lines."""
+def diff_parts(text: str) -> list[tuple[str, list[Markup]]]:
+    """Return the parts of a diff: its summary without a name, then each file's name and lines."""
     summary, *files = re.split(r"^(?=diff --git )", text, flags=re.MULTILINE)
-    parts = [("", diff_lines(summary))] if summary.strip() else []
+    parts = [("", [escape(line) for line in summary.splitlines()])]
     for file in files:
         name = re.search(r"^\+\+\+ (?:b/)?(.+)", file, re.MULTILINE)
         hunks = file[file.find("@@") :] if "@@" in file else ""
-        parts.append((name[1] if name else "", diff_lines(hunks)))
+        parts.append((name[1] if name else "", highlighted(hunks, "diff")))
     return parts

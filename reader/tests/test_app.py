@@ -191,7 +191,7 @@ def test_an_exercise_tells_right_from_wrong(client: Client, module: Path) -> Non
     shown = client.post("/-/check", exercise=0, predicted=[2, 3]).text
     assert "1 of your predictions is wrong." in shown
     assert shown.count("✗ wrong") == shown.count("✓ right") == 1
-    assert '<span class="removed">-    @app.errorhandler(404)' in shown
+    assert '<span class="p-gd">-    @app.errorhandler(404)' in shown
     assert "One test fails" in shown and "<code>test_trap_missing_is_html</code>" in shown
     assert "git restore 01_numbers/numbers_.py" in shown
 

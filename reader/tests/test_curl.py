@@ -22,7 +22,7 @@ COMMANDS = [
     "curl --path-as-is http://127.0.0.1:PORT/uploads/../app.py",
     "curl http://127.0.0.1:PORT/a%0Ab/%E6%9E%97",
     "curl -H 'Origin: http://x.example' -H 'Accept: text/html' http://127.0.0.1:PORT/",
-    "curl -H 'Host: other.example' -H 'User-Agent:' -H 'X-Empty;' http://127.0.0.1:PORT/",
+    "curl -H 'Host: other.example' -H 'User-Agent:' http://127.0.0.1:PORT/",
     "curl -d a=1 -d 'b=two words' http://127.0.0.1:PORT/",
     """curl --json '{"name": "林"}' http://127.0.0.1:PORT/""",
     """curl -X PUT --json '{"a":' --json '1}' http://127.0.0.1:PORT/""",
@@ -35,8 +35,8 @@ COMMANDS = [
     "head -c 5000 /dev/zero | curl -F file=@- -F 'text=some words' http://127.0.0.1:PORT/",
     "curl -i -s \\\n  -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:PORT/",
     "curl -si http://127.0.0.1:PORT/ | grep -i -e http -e x-name",
-    "curl -s http://127.0.0.1:PORT/ | grep -v first",
-    "curl -s http://127.0.0.1:PORT/ | grep -iE '(FIRST|third)'",
+    "curl -s http://127.0.0.1:PORT/ | grep -i 'FIRST\\|x'",
+    "curl -s http://127.0.0.1:PORT/ | grep 'sec+ond'",
 ]
 
 
@@ -123,6 +123,8 @@ def test_the_reader_sends_and_prints_what_curl_does(text: str) -> None:
         ("curl https://127.0.0.1:8101/", "only http://127.0.0.1"),
         ("curl file:///etc/passwd", "only http://127.0.0.1"),
         ("curl http://127.0.0.1:8101/ | sh", "only grep"),
+        ("curl http://127.0.0.1:8101/ | grep -v a", "unrecognized arguments"),
+        ("curl -H 'X-Empty;' http://127.0.0.1:8101/", "write 'Name: value'"),
         ("curl http://127.0.0.1:8101/ | grep", "what for"),
         ("cat /etc/passwd | curl -d @- http://127.0.0.1:8101/", "only printf"),
         ("head -c 999999999 /dev/zero | curl -d @- http://127.0.0.1:8101/", "only printf"),

@@ -37,7 +37,7 @@ def test_a_transcript_is_commands_and_what_they_print(page: Path) -> None:
 def test_a_command_may_go_on_in_the_next_line(page: Path) -> None:
     command = pages.cards(page)[3].sides[0].exchanges[0].command
     assert command.count("\\\n") == 1
-    assert "' -H 'Access-Control-Request-Method: PATCH' http" in pages.joined(command)
+    assert command.endswith("/n/1")
 
 
 def test_a_port_of_an_origin_is_not_the_requests(tmp_path: Path) -> None:
@@ -67,9 +67,7 @@ def test_exercises_take_lines_out_or_ask_for_code(page: Path) -> None:
     assert takes_out.out and takes_out.out.file == "numbers_.py"
     assert takes_out.instead and takes_out.instead.text == "pass\n".rjust(9)
     assert "`test_trap_missing_is_html` fails" in takes_out.answer
-    assert asks.out is None
-    [(before, after)] = asks.solution
-    assert before.file == "numbers_.py" and after and "three" in after.text
+    assert asks.out is None and "three" in asks.answer
 
 
 def test_an_excerpt_has_the_lines_of_its_file(page: Path) -> None:
