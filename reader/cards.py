@@ -115,13 +115,9 @@ def run(card: Card, chapter: Chapter, runner: Runner, edited: dict[str, Any] | N
         comparison = comparing.compare([one.answer for one in sent], expected, plain)
         origin = sent[0].request.header("Origin")
         fetch = json.dumps({one.version: page_request(one.request) for one in sent})
-        known = origin in (f"http://127.0.0.1:{chapter.ports.reader}", stranger_of(chapter))
-        groups.append(Group(sent, comparison, fetch if known else "", origin))
+        pages_own = [f"http://{host}:{chapter.ports.reader}" for host in ("127.0.0.1", "localhost")]
+        groups.append(Group(sent, comparison, fetch if origin in pages_own else "", origin))
     return Result(outcomes, groups)
-
-
-def stranger_of(chapter: Chapter) -> str:
-    return f"http://localhost:{chapter.ports.reader}"
 
 
 def same_port(chapter: Chapter) -> Callable[[str], str]:

@@ -47,10 +47,10 @@ class Block:
     page: Path
     line: int
     section: str
+    heading: str
     language: str
     file: str
     text: str
-    heading: str = ""
 
     def __str__(self) -> str:
         return f"{self.page.parent.name}/{self.page.name}:{self.line}"
@@ -92,7 +92,6 @@ class Card:
     """One transcript, or a pair: the article's and ours. *number* counts a page's cards from 1."""
 
     number: int
-    line: int
     section: str
     heading: str
     sides: list[Side]
@@ -166,23 +165,6 @@ def title(page: Path) -> str:
     return next((heading.title for heading in headings(page)), page.name)
 
 
-def heading_at(page: Path, line: int, level: int = 0) -> str:
-    """Return the title of the heading that *line* stands under, or nothing above the first one.
-
-    With a *level*, only headings of this level count.
-    """
-    above = [
-        heading.title
-        for heading in headings(page)
-        if heading.line <= line and level in (0, heading.level)
-    ]
-    return above[-1] if above else ""
-
-
-def section_at(page: Path, line: int) -> str:
-    return heading_at(page, line, 2)
-
-
 def below(page: Path, heading: Heading) -> range:
     """Return the lines under *heading*, up to the next one of its level or above."""
     end = len(text_of(page).splitlines()) + 1
@@ -195,26 +177,18 @@ def below(page: Path, heading: Heading) -> range:
 
 
 def block_of(page: Path, node: SyntaxTreeNode) -> Block:
-    language, _, file = node.info.partition(" ")
     line = first_line(node)
-    section, heading = section_at(page, line), heading_at(page, line)
-    return Block(page, line, section, language, file.strip(), node.content, heading)
+    language, _, file = node.info.partition(" ")
+    above = [heading for heading in headings(page) if heading.line < line]
+    section = next((one.title for one in reversed(above) if one.level == 2), "")
+    heading = above[-1].title if above else ""
+    return Block(page, line, section, heading, language, file.strip(), node.content)
 
 
 def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of *page*, in order, those in lists as well."""
     nodes = parse(text_of(page)).walk()
     return [block_of(page, node) for node in nodes if node.type == "fence"]
-
-
-def rows(page: Path) -> list[tuple[int, list[str]]]:
-    """Return line (from 1) and cells of each row of the tables of *page*, headings aside."""
-    found = []
-    for row in parse(text_of(page)).walk():
-        cells = [cell.children[0].content for cell in row.children if cell.type == "td"]
-        if row.type == "tr" and cells:
-            found.append((first_line(row), cells))
-    return found
 
 
 def exchanges(text: str) -> list[Exchange]:
@@ -280,7 +254,7 @@ def card_of(side: Side, before: list[Piece]) -> Card:
             sides.insert(0, other.sides[0])
     number = 1 + sum(isinstance(piece.meaning, Card) for piece in before)
     first = sides[0].block
-    return Card(number, first.line, first.section, first.heading, sides)
+    return Card(number, first.section, first.heading, sides)
 
 
 def cards(page: Path) -> list[Card]:
@@ -292,8 +266,11 @@ def exercises(page: Path) -> list[Exercise]:
     """Return the tasks in the section "Exercises" of *page*, in order."""
     lines = text_of(page).splitlines()
     found = []
+    section = ""
     for heading in headings(page):
-        if heading.level == 3 and section_at(page, heading.line) == "Exercises":
+        if heading.level == 2:
+            section = heading.title
+        elif heading.level == 3 and section == "Exercises":
             here = below(page, heading)
             text = "\n".join(lines[here.start - 1 : here.stop - 1])
             task, _, rest = text.partition(ANSWER)

@@ -111,7 +111,7 @@ def test_a_card_shows_both_answers_and_its_verdicts(client: Client) -> None:
     assert "JSON, with <code>msg</code>." in shown
     assert shown.count("404 NOT FOUND") == 2
     assert '<tr class="marked"><th scope="row">Content-Type</th>' in shown
-    assert "<i>nothing</i>" in shown and "Not what this page says" not in shown
+    assert "<i>nothing</i>" in shown and "Not what the book says" not in shown
 
 
 def test_the_log_row_has_the_traceback_of_one_side(client: Client) -> None:
@@ -129,13 +129,13 @@ def test_several_requests_are_sent_in_order(client: Client) -> None:
 def test_every_card_agrees_twice(client: Client) -> None:
     for card in range(1, 7):
         for _ in range(2):
-            assert "Not what this page says" not in client.run(card)
+            assert "Not what the book says" not in client.run(card)
 
 
 def test_a_verdict_is_only_shown_for_what_the_page_says(client: Client, module: Path) -> None:
     module.write_text(module.read_text().replace(EDIT, 'return {"msg": "gone"}, 404'))
     shown = client.run(2)
-    assert shown.count("Not what this page says.") == 1
+    assert shown.count("Not what the book says.") == 1
     assert "JSON, with" not in shown and "a page of HTML" in shown
     assert (
         "{&#34;msg&#34;:&#34;missing&#34;}" in shown and "{&#34;msg&#34;:&#34;gone&#34;}" in shown
