@@ -19,6 +19,7 @@ DEFAULTS = {
     "LOGIN_TTL": 120,  # seconds
     "CODES_PER_MINUTE": 60,  # that one address may ask for
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
+    "MESSAGES_KEPT": 1000,  # of each account
     "PUBLIC_URL": None,
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
     "UPLOAD_LIMIT": 16 * 1024**2,  # bytes of an attachment
@@ -32,7 +33,7 @@ DEFAULTS = {
 }
 # The numbers among them, and the least that each may be.
 LEAST = {"LOGIN_TTL": 1, "CODES_PER_MINUTE": 1, "VISIBILITY_TIMEOUT": 1, "PROXIES": 0}
-LEAST |= dict.fromkeys(["UPLOAD_LIMIT", "MAX_CONTENT_LENGTH", *sse.DEFAULTS], 1)
+LEAST |= dict.fromkeys(["MESSAGES_KEPT", "UPLOAD_LIMIT", "MAX_CONTENT_LENGTH", *sse.DEFAULTS], 1)
 # redis-py takes redis://host/notanumber for database 0, and Celery fails in the worker.
 REDIS_URL = r"unix://.+|rediss?://([^/?]*@)?(\[[\w:]+\]|[\w.-]+)(:\d+)?(/\d*)?(\?.*)?"
 

@@ -182,6 +182,5 @@ def list_messages() -> Success:
 
 
 def init_app(app: Flask) -> None:
-    """Add the views under /j. Setting: ``MESSAGES_KEPT``, of one account (default 1,000)."""
-    app.config.setdefault("MESSAGES_KEPT", 1000)
+    """Add the views under /j. Setting: ``MESSAGES_KEPT``, of each account."""
     app.register_blueprint(bp)
