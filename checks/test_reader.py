@@ -75,6 +75,9 @@ def test_a_page_whose_cards_were_run_is_ticked_accessible_and_fits_a_phone(
 
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    bars = """[...document.querySelectorAll(".outcome")].filter((one) =>
+        getComputedStyle(one).borderLeftColor !== getComputedStyle(one.querySelector("b")).color)"""
+    assert page.evaluate(f"{bars}.map((one) => one.innerText)") == []
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
