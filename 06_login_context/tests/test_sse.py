@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 from flask.testing import FlaskClient
 from redis import ConnectionPool, MaxConnectionsError, Redis, TimeoutError
 from streams import create_app
@@ -29,6 +30,7 @@ from sse import SSE, Stream
 
 SERVERS = {
     "gevent": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--worker-class=gevent"],
+    "preload": ["gunicorn", "--no-control-socket", "--worker-class=gevent", "--preload"],
     "gthread": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--threads=8"],
     "flask": ["flask", "run"],
 }
@@ -222,10 +224,53 @@ def test_a_type_that_would_break_the_framing_is_refused(sse: SSE, type: str) -> 
         sse.publish(1, type=type, channel="all")
 
 
-def test_headers_keep_caches_and_nginx_from_holding_events_back(client: FlaskClient) -> None:
+class Indented(DefaultJSONProvider):
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return super().dumps(obj, indent=2, **kwargs).replace("\n", "\r\n")
+
+
+def test_an_event_is_one_line_whatever_the_apps_json_looks_like(
+    app: Flask, client: FlaskClient, sse: SSE
+) -> None:
+    app.json = Indented(app)
+    before = sse.publish(0, channel="all")
+    with app.app_context():
+        sse.publish({"done": [1, "\u2028 \r\n"]}, channel="all")
+    assert json.loads(next(told(read(client, last=before)))) == {"done": [1, "\u2028 \r\n"]}
+
+
+def test_headers_keep_caches_proxies_and_nginx_from_holding_events_back(
+    client: FlaskClient,
+) -> None:
     headers = client.get("/stream", buffered=False).headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert (headers["Cache-Control"], headers["X-Accel-Buffering"]) == ("no-cache", "no")
+    assert headers["Cache-Control"] == "no-cache, no-transform"  # a proxy may not compress it
+    assert headers["X-Accel-Buffering"] == "no"
+
+
+def test_two_apps_with_a_key_each_do_not_hear_each_other(redis: Redis) -> None:
+    apps = {}
+    for key in ("one", "two"):
+        apps[key] = Flask(key)
+        apps[key].extensions["sse"] = SSE()
+        apps[key].extensions["sse"].init_app(apps[key], redis, lambda: ["all"], key=key)
+    streams = {key: told(read(app.test_client())) for key, app in apps.items()}
+    for key, app in apps.items():
+        app.extensions["sse"].publish(f"for {key}", channel="all")
+    assert {key: next(stream) for key, stream in streams.items()} == {
+        "one": '"for one"',
+        "two": '"for two"',
+    }
+    for app in apps.values():
+        stop_reader(app.extensions["sse"])
+
+
+def test_a_client_that_returns_bytes_is_refused_at_once(server: ValkeyServer) -> None:
+    with (
+        Redis.from_url(server.connection_url) as redis,
+        pytest.raises(ValueError, match="decode_responses"),
+    ):
+        SSE().init_app(Flask("bytes"), redis, lambda: ["all"])
 
 
 def test_the_generator_needs_no_context(client: FlaskClient, sse: SSE) -> None:
@@ -284,9 +329,12 @@ def test_who_left_before_the_first_event_can_resume_too(client: FlaskClient, sse
     assert next(told(read(client, last=start))) == '"missed"'
 
 
-def test_a_new_eventsource_resumes_through_the_query(client: FlaskClient, sse: SSE) -> None:
+@pytest.mark.parametrize("name", ["last_event_id", "lastEventId"])  # the latter of polyfills
+def test_a_new_eventsource_resumes_through_the_query(
+    client: FlaskClient, sse: SSE, name: str
+) -> None:
     first, _ = sse.publish(1, channel="all"), sse.publish(2, channel="all")
-    answer = client.get(f"/stream?last_event_id={first}", buffered=False)
+    answer = client.get(f"/stream?{name}={first}", buffered=False)
     assert b"data: 2" in b"".join(islice(answer.iter_encoded(), 3))
 
 
@@ -394,7 +442,8 @@ def test_streams_end_when_redis_was_emptied_and_get_one_reset(
 ) -> None:
     web = serve("gevent", HEARTBEAT=1)
     stream = listen(web)
-    last = next(stream)["id"]
+    last = sse.publish("before", channel="all")
+    assert next(told(stream)) == '"before"'
     redis.flushall()
     sse.publish("lost", channel="all")
     assert list(told(stream)) == []  # ends
@@ -500,7 +549,7 @@ def test_trap_a_subscription_per_browser_is_a_connection_per_browser(
         assert sum(c["name"] == "wrong" for c in redis.client_list()) == 20
         ours = [read(client) for _ in range(20)]
         assert [next(stream) for stream in ours] == [{"retry": "2000"}] * 20
-        assert sum(c["name"] == "ours" for c in redis.client_list()) <= 2  # reader, requests
+        assert sum(c["name"] == "ours" for c in redis.client_list()) <= 3  # reader, look-ups
         stop_reader(app.extensions["sse"])
         for stream in theirs:
             stream.close()
@@ -571,16 +620,40 @@ def test_trap_a_generator_that_never_started_runs_no_finally(client: FlaskClient
     response.call_on_close(lambda: closed.append("response"))
     response.close()
     assert closed == ["response"]
-    answer = client.get("/stream", buffered=False)
-    assert len(sse.streams) == 1
-    answer.close()
+    client.get("/stream", buffered=False).close()  # nothing of it has been sent
+    assert not sse.streams and not sse.by_channel
+
+
+@pytest.mark.parametrize("what", ["raises", "replaces"])
+def test_a_hook_that_keeps_the_response_from_being_sent_takes_no_place(
+    app: Flask, client: FlaskClient, sse: SSE, what: str
+) -> None:
+    app.config.update(PROPAGATE_EXCEPTIONS=False, SSE_MAX_STREAMS=2)
+
+    @app.after_request
+    def hook(response: Response) -> Response:
+        if what == "raises":
+            raise RuntimeError(what)
+        return Response("something else", status=500)
+
+    kept = [client.get("/stream") for _ in range(4)]  # garbage would be collected
+    assert [answer.status_code for answer in kept] == [500] * 4
     assert not sse.streams and not sse.by_channel
 
 
 def test_head_opens_nothing(client: FlaskClient, sse: SSE) -> None:
     answer = client.head("/stream")
     assert answer.mimetype == "text/event-stream"
-    assert not sse.streams and sse.reader is None
+    assert not sse.streams
+
+
+def test_head_needs_what_get_needs(client: FlaskClient, sse: SSE) -> None:
+    def channels() -> list[str]:
+        raise NotFound()
+
+    sse.channels = channels
+    assert client.get("/stream").status_code == 404
+    assert client.head("/stream").status_code == 404
 
 
 def test_a_browser_that_reads_too_slowly_is_disconnected_and_can_resume(
@@ -699,6 +772,31 @@ def test_too_many_streams_get_503(serve: Serve) -> None:
     answer = web.get("/stream")
     assert (answer.status, answer.getheader("Retry-After")) == (503, "5")
     del streams
+
+
+def test_streams_that_open_together_wait_for_each_other(server: ValkeyServer) -> None:
+    app = Flask(__name__)
+    few = Redis.from_url(server.connection_url, decode_responses=True, max_connections=1)
+    sse = SSE()
+    sse.init_app(app, few, lambda: ["all"])
+
+    def open_one(_: int) -> int:
+        return app.test_client().get("/stream", buffered=False).status_code
+
+    with ThreadPoolExecutor(50) as pool:
+        assert list(pool.map(open_one, range(200))) == [200] * 200
+    few.close()
+    stop_reader(sse)
+
+
+def test_an_app_that_was_loaded_before_gevent_patched_it_serves_streams(
+    serve: Serve, sse: SSE
+) -> None:
+    web = serve("preload", HEARTBEAT=1)
+    with ThreadPoolExecutor(20) as pool:
+        streams = list(pool.map(lambda _: listen(web), range(20)))
+    sse.publish("heard", channel="all")
+    assert [next(told(stream)) for stream in streams] == ['"heard"'] * 20
 
 
 @pytest.mark.parametrize("kind", ["gevent", "gthread"])
