@@ -87,11 +87,8 @@ class Version:
 
     def files(self) -> dict[Path, int]:
         """Return the times of the files that the version may be made from, in nanoseconds."""
-        paths = [
-            *self.folder.glob("*.py"),
-            *self.folder.glob("*.json"),
-            *self.folder.glob("*.toml"),
-        ]
+        kinds = (".py", ".json", ".toml")
+        paths = [path for path in self.folder.iterdir() if path.suffix in kinds]
         return {path: path.stat().st_mtime_ns for path in paths}
 
     def start(self) -> None:
@@ -135,7 +132,12 @@ class Version:
         while time.monotonic() < end:
             if self.child.poll() is not None:
                 raise NotRunning(trace(self.logged(0), self.folder) or "It ended without a word.")
-            with suppress(OSError), socket.create_connection((self.address, self.port), timeout=1):
+            # It listens before its log has all of what it says at the start, and answers afterwards.
+            # To an empty line, which isn't logged, it answers by closing the connection.
+            address = (self.address, self.port)
+            with suppress(OSError), socket.create_connection(address, timeout=1) as probe:
+                probe.sendall(b"\r\n")
+                probe.recv(1)
                 return
             time.sleep(0.05)
         self.stop()

@@ -49,6 +49,20 @@ def test_a_log_is_that_of_its_request_alone(book: Book, runner: Runner) -> None:
     assert get(runner, book, "/boom", "article").log == ""
 
 
+def test_what_a_server_says_when_it_starts_is_in_no_requests_log(
+    book: Book, runner: Runner, module: Path
+) -> None:
+    late = """
+import time
+from werkzeug.serving import BaseWSGIServer
+
+say = BaseWSGIServer.log_startup
+BaseWSGIServer.log_startup = lambda server: (time.sleep(0.3), say(server))[1]
+"""
+    module.write_text(module.read_text() + late)
+    assert get(runner, book, "/n/1").log == ""
+
+
 def test_werkzeugs_access_line_ends_a_requests_log(book: Book, runner: Runner) -> None:
     # It's written when the headers go out, so it's there when the answer is.
     version = runner.version("01", "ours")
