@@ -78,7 +78,6 @@ CURL.add_argument("-w", "--write-out", default="")
 CURL.add_argument("url")
 
 GREP = Parser("grep", add_help=False, allow_abbrev=False)
-GREP.add_argument("-i", dest="ignore_case", action="store_true")
 GREP.add_argument("-e", dest="patterns", action="append")
 GREP.add_argument("pattern", nargs="?")
 
@@ -265,7 +264,7 @@ def kept(line: str, options: argparse.Namespace) -> bool:
         return match[1] if match[0] != match[1] else f"\\{match[1]}"
 
     patterns = [re.sub(r"\\?([+?(){}|])", swapped, pattern) for pattern in options.patterns]
-    return bool(re.search("|".join(patterns), line, re.I if options.ignore_case else 0))
+    return bool(re.search("|".join(patterns), line))
 
 
 def output(request: Request, head: str, status: int, body: bytes) -> str:

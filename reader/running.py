@@ -132,7 +132,7 @@ class Version:
         while time.monotonic() < end:
             if self.child.poll() is not None:
                 raise NotRunning(trace(self.logged(0), self.folder) or "It ended without a word.")
-            # It listens before its log has all of what it says at the start, and answers afterwards.
+            # It listens before its log has all that it says at the start, and answers afterwards.
             # To an empty line, which isn't logged, it answers by closing the connection.
             address = (self.address, self.port)
             with suppress(OSError), socket.create_connection(address, timeout=1) as probe:

@@ -34,8 +34,8 @@ COMMANDS = [
     r"printf '<script>%%\n\x41' | curl -F 'file=@-;filename=报告.html' http://127.0.0.1:PORT/",
     "head -c 5000 /dev/zero | curl -F file=@- -F 'text=some words' http://127.0.0.1:PORT/",
     "curl -i -s \\\n  -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:PORT/",
-    "curl -si http://127.0.0.1:PORT/ | grep -i -e http -e x-name",
-    "curl -s http://127.0.0.1:PORT/ | grep -i 'FIRST\\|x'",
+    "curl -si http://127.0.0.1:PORT/ | grep -e HTTP -e X-Name",
+    "curl -s http://127.0.0.1:PORT/ | grep 'first\\|x'",
     "curl -s http://127.0.0.1:PORT/ | grep 'sec+ond'",
 ]
 
