@@ -17,8 +17,8 @@ from kombu.transport.redis import Transport
 from redis import ResponseError
 
 # If its disk is full, Redis refuses to write, which is a ResponseError. And if Redis goes away
-# while a worker has a task, kombu 5.7.0 meets an AttributeError of its own. The worker ends at both,
-# unless it takes them for a lost connection: then it connects again and again.
+# while a worker has a task, kombu 5.7.0 meets an AttributeError of its own. The worker ends at both
+# unless it takes them for a lost connection, and then it connects again and again.
 Transport.connection_errors += (ResponseError, AttributeError)
 
 
