@@ -16,7 +16,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, request
@@ -68,13 +67,12 @@ class Stream(queue.Queue[Event | None]):
         if sock:  # the kernel keeps 64 KiB for a browser that doesn't read
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
 
-    def queued(self, wait: float) -> Iterator[Event | None]:
-        """Yield the events as they come, and None whenever none has come for *wait* seconds."""
-        while True:
-            try:
-                yield self.get(timeout=wait)
-            except queue.Empty:
-                yield None
+    def wait(self, seconds: float) -> Event | None:
+        """Return the next event; None if none comes within *seconds*."""
+        try:
+            return self.get(timeout=seconds)
+        except queue.Empty:
+            return None
 
     def end(self) -> None:
         """Wake the stream up; if it is full, the server may be stuck in a write to the browser, and
@@ -190,9 +188,11 @@ class SSE:
             yield f"id: {start}\n\n".encode()  # a browser that leaves now can resume
 
             newest = order(start)
+            missed = self.missed(stream, start)
             # Half: the first write to a closed browser succeeds, the second one fails.
-            queued = stream.queued(self.app.config["SSE_HEARTBEAT"] / 2)
-            for event in chain(self.missed(stream, start), queued):
+            heartbeat = self.app.config["SSE_HEARTBEAT"] / 2
+            while True:
+                event = next(missed, None) or stream.wait(heartbeat)
                 if stream not in self.streams or time.monotonic() > end:
                     return
                 if not event:
