@@ -116,7 +116,9 @@ class SSE:
         self.app, self.redis, self.key = app, redis, key
         self.channels, self.seconds_left = channels, seconds_left
         self.opening = client_like(redis, 20)  # when more browsers come back at once, they wait
-        self.lock = threading.Lock()  # nothing waits inside: under gevent, that could be for ever
+        # Nothing waits inside: under gevent, that could be for ever. R, because Python may end a
+        # stream that a server has forgotten at any time, and so in here as well.
+        self.lock = threading.RLock()
         self.streams: set[Stream] = set()
         self.by_channel: dict[str, set[Stream]] = {}
         self.reader: threading.Thread | None = None
