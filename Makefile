@@ -120,8 +120,13 @@ SIZE_requirements-06.txt = 9 MB
 SIZE_requirements-dev.txt = 110 MB
 SIZE_requirements-bench.txt = 15 MB
 
+# A new .venv/bin/python is a link, and make takes it for as old as the Python that it points to. So
+# what was installed before is told in another way that it's lost.
+.PHONY: lost
+lost:
+
 .venv/requirements.txt .venv/requirements-reader.txt .venv/requirements-06.txt \
-.venv/requirements-dev.txt: .venv/%: % $(VENV)
+.venv/requirements-dev.txt: .venv/%: % $(VENV) $(shell test -x "$(VENV)" || echo lost)
 	@echo "Installing $* into .venv: about $(SIZE_$*), once."
 	@$(VENV) -m pip install --require-hashes -r $* >.venv/pip.log 2>&1 || { echo >&2 \
 	  "Could not install $*. Is there a network? What pip says is in .venv/pip.log"; exit 1; }
