@@ -19,6 +19,7 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
     r'("request_id": ?")[0-9a-f]{32}(?=")': r"\1<id>",
     r"^(Allow|Vary): (.+)": lambda match: f"{match[1]}: {', '.join(sorted(match[2].split(', ')))}",
 }
+UNINTERESTING = ("connection", "content-length", "date", "server")  # of one's own request
 SHOWN = 60  # lines of a body
 
 
@@ -137,7 +138,8 @@ def log_row(answers: list[Answer]) -> Row:
 
 
 def status_row(answers: list[Answer]) -> Row:
-    return Row("Status", [[Line(f"{one.status} {one.reason}")] for one in answers])
+    differ = len({one.status for one in answers}) > 1
+    return Row("Status", [[Line(f"{one.status} {one.reason}")] for one in answers], differ)
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,9 @@ class Comparison:
 def compare(answers: list[Answer], expected: list[str], ports: Callable[[str], str]) -> Comparison:
     """Return the rows for the answers of one or two versions to the same request.
 
-    *expected* is what the transcripts say; the headers named there get rows of their own. *ports*
-    takes out what differs only because each version has its own.
+    *expected* is what the transcripts say; the headers named there get rows of their own, and where
+    there is none, those that differ. *ports* takes out what differs only because each version has
+    its own.
     """
 
     def plain(text: str) -> str:
@@ -170,6 +173,9 @@ def compare(answers: list[Answer], expected: list[str], ports: Callable[[str], s
         low: header_row(name, [[ports(value) for value in one.values(name)] for one in answers])
         for low, name in (everything | wanted).items()
     }
+    if not any(expected):  # somebody's own request, so the page can't say which ones matter
+        differing = [low for low, row in rows.items() if row.marked and low not in UNINTERESTING]
+        wanted = {low: everything[low] for low in differing}
     more = [row for low, row in rows.items() if low not in wanted]
     shown = [rows[low] for low in wanted]
     return Comparison(

@@ -50,7 +50,7 @@ class Request:
     discard: bool = False  # don't print the body
     write_out: str = ""
     filters: list[argparse.Namespace] = field(default_factory=list)
-    credentials: bool = False  # a cookie jar: a page that sends this request brings its cookies
+    credentials: bool = False  # -b: a page that sends this request brings its cookies
 
     def header(self, name: str) -> str:
         """Return the value of a header, or nothing if the request doesn't have it."""
@@ -255,7 +255,7 @@ def parse(command: str) -> Request:
         options.output is not None,
         options.write_out,
         filters,
-        options.cookie != "" and "=" not in options.cookie,
+        options.cookie != "",
     )
 
 
