@@ -29,6 +29,7 @@ AT_ONCE = 3
 # processes mustn't install them at once. The files that aren't listed here form one more group,
 # and each file in the folder drills is a group of its own.
 DRILLS = {
+    "exercises": ["test_exercises.py", "test_lies.py"],
     "reader": ["test_reader.py"],
     "browser": [
         "test_uploads_browser.py",
