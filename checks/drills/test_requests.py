@@ -145,11 +145,11 @@ def test_the_drill_accepts(received: bytes) -> None:
 
 
 BUGS = {
-    "status 500": "assert not filename.endswith('.html')",
+    "status 500": "assert isinstance(data, dict)",
     "a traceback in the log": """try:
-        assert not filename.endswith('.html')
+        assert isinstance(data, dict)
     except AssertionError:
-        current_app.logger.exception("A bug without a 500")""",
+        __import__("logging").exception("A bug without a 500")""",
 }
 
 
@@ -157,9 +157,9 @@ BUGS = {
 def test_the_drill_finds_a_bug_and_can_repeat_it(
     what: str, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chapter = clone / "01_static_files"
-    path = chapter / "uploads.py"
-    line = '    filename = digest + os.path.splitext(file.filename or "")[1].lower()\n'
+    chapter = clone / "04_http_exception_subclass"
+    path = chapter / "app.py"
+    line = "    data = request.get_json(silent=True)\n"
     source = path.read_text(encoding="utf-8")
     assert source.count(line) == 1
     path.write_text(source.replace(line, f"{line}    {BUGS[what]}\n"), encoding="utf-8")
@@ -168,7 +168,7 @@ def test_the_drill_finds_a_bug_and_can_repeat_it(
     with flask_run(chapter, tmp_path) as server:
         found = Run(server, seed=1).all(2000).faults
         name, seed, number = found[0].partition(":")[0].split()
-        assert what in found[0] and (name, seed) == ("01", "1")
+        assert what in found[0] and (name, seed) == ("04", "1")
 
         start = server.log.stat().st_size
         Run(server, seed=1).send(int(number))
