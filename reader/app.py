@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 import cards
+import comparing
 import exercises
 import pages
 import rendering
@@ -31,6 +32,7 @@ def create_app(book: Book, runner: Runner) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.filters.update(inline=rendering.inline, shortened=rendering.shortened)
+    app.jinja_env.filters.update(log_summary=comparing.log_summary)
     app.context_processor(lambda: {"book": book, "pages": pages})
     chapters_ports = [port for one in book.chapters if one.runs for port in one.ports.pairs[1:]]
     servers = " ".join(

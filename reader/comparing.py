@@ -134,7 +134,16 @@ def marked_lines(sides: list[list[Line]], plain: Callable[[str], str]) -> list[l
 
 
 def log_row(answers: list[Answer]) -> Row:
-    return Row("Log", [[Line(line) for line in one.log.splitlines()] or None for one in answers])
+    logs = [[Line(line) for line in one.log.splitlines()] or None for one in answers]
+    return Row("Log", logs, marked=len(logs) == 2 and (logs[0] is None) != (logs[1] is None))
+
+
+def log_summary(lines: list[Line]) -> list[str]:
+    """Return what a folded log shows: its first line, and that of its last exception."""
+    exceptions = [
+        line.text for line in lines if re.match(r"[A-Z][\w.]*(Error|Exception)\b", line.text)
+    ]
+    return [lines[0].text, *exceptions[-1:]]
 
 
 def status_row(answers: list[Answer]) -> Row:

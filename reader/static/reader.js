@@ -158,7 +158,7 @@ for (const card of all(".card")) {
   const number = +card.dataset.card;
   const areas = all("textarea", edit);
   const live = () => areas.map((area) => [area.name, area.value]);
-  let ofTheBook = ""; // the results of the request as it stands in the book
+  let ofTheBook = ["", ""]; // the results of the request as it stands in the book, and the line on them
 
   const show = (html) => {
     results.innerHTML = html; // the reader's own HTML; its policy allows no scripts
@@ -179,7 +179,7 @@ for (const card of all(".card")) {
       said.textContent = results.querySelector("p.said").textContent;
       card.scrollIntoView({ block: card.offsetHeight < innerHeight ? "nearest" : "start" });
       if (!edit.hidden) return;
-      ofTheBook = results.innerHTML;
+      ofTheBook = [results.innerHTML, said.textContent];
       remember(number);
     }),
   );
@@ -196,7 +196,8 @@ for (const card of all(".card")) {
       areas[0].focus();
     } else {
       edit.reset();
-      show(ofTheBook);
+      show(ofTheBook[0]);
+      said.textContent = ofTheBook[1];
     }
   });
 
