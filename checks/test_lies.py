@@ -1,5 +1,6 @@
 """A lie of each kind, told in a copy of the book, is found: the checks can fail."""
 
+import os
 import re
 import subprocess
 import sys
@@ -175,7 +176,10 @@ def file_of(check: str) -> str:
     return next((file for name, file in others.items() if name in check), "test_text.py")
 
 
-@pytest.mark.parametrize("lie", LIES)
+FULL = os.environ.get("FULL") == "1"  # the long form; the short one tells every third lie
+
+
+@pytest.mark.parametrize("lie", LIES if FULL else list(LIES)[::3])
 def test_lie_is_found(lie: str, clone: Path) -> None:
     check, (file, truth, lie_told), message = LIES[lie]
     text = (clone / file).read_text(encoding="utf-8")
