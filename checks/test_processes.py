@@ -93,12 +93,15 @@ def slow():
     db.incr("done")
 """
 WEB = """
-import os, signal
-child = os.fork()
+import os, signal, time
+child = None
 def told(*_):
     open("told-parent" if child else "told-child", "w").close()
+    if child:
+        time.sleep(1)  # time for the child to hear of it, if it's told
     os._exit(0)
 signal.signal(signal.SIGTERM, told)
+child = os.fork()
 child and print("Open http")
 while True:
     signal.pause()
