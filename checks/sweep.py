@@ -1,7 +1,7 @@
 """Send generated requests to the app of the folder that this is run in, and judge its answers.
 
 Under the API's paths every answer from 400 on is JSON in the chapter's one format. No answer is a
-500, except for the two experiments that are one on purpose, and none has a traceback in it.
+500, except for the two requests that are one on purpose, and none has a traceback in it.
 """
 
 import json
