@@ -94,7 +94,7 @@ def assert_axe_finds_nothing(page: Page, node_modules: Path) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         result = page.evaluate("axe.run()")
-        assert len(result["passes"]) >= 8  # so axe has looked
+        assert len(result["passes"]) > 10
         found = [(rule["id"], rule["nodes"][0]["html"]) for rule in result["violations"]]
         assert found == [], scheme
 
