@@ -235,7 +235,7 @@ class Run:
         subprocess.run([sys.executable, "-c", SEND], cwd=self.folder, env=self.env, check=True)
         until(lambda: int(str(self.db().get("begun") or 0)) > begun)
 
-    def all_gone(self, seconds: float = 5) -> int:
+    def all_gone(self, seconds: float = 30) -> int:
         """Wait until no process of the family lives; return the exit status of the first."""
         until(lambda: self.process.poll() is not None and not self.family & table().keys(), seconds)
         return self.process.wait()
@@ -587,7 +587,7 @@ def test_a_process_that_is_killed_is_named(start: Start) -> None:
 def test_a_closed_pipe_ends_all(start: Start, folder: Path) -> None:
     shell = ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"]
     run = start(*shell, f"'{sys.executable}' run.py | head -n 1").says("Ready")
-    assert run.all_gone(seconds=20) == 0
+    assert run.all_gone() == 0
 
 
 # Traps
