@@ -52,7 +52,7 @@ help:
 	@echo "make drills       run the checks that take minutes: browsers, processes, proxies, and every"
 	@echo "                  trap without its fix (ONLY=test_make.py: one file of checks/; FULL=1: more"
 	@echo "                  rounds and browsers, which takes an hour)"
-	@echo "make lint         check style and types with ruff and mypy"
+	@echo "make lint         check style, types and workflows with ruff, mypy and zizmor"
 	@echo "make fix          after a change: copy shared files, format, rerun the transcripts"
 	@echo "make bench        measure what each technique costs (ONLY=\"cors_hook logins\": these scripts of"
 	@echo "                  bench/; FULL=1: longer, and rewrite the tables and charts there)"

@@ -1,4 +1,4 @@
-"""Check style and types: ``lint.py 01_static_files checks``, each folder's types by itself.
+"""Check style, workflows and types: ``lint.py 01_static_files checks``, each folder's by itself.
 
 A folder whose name starts with a digit is no package, and each chapter has an ``app.py``; mypy
 would take them for one module.
@@ -12,14 +12,18 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(folders: list[str]) -> int:
-    python = [sys.executable, "-m"]
-    ruff = [["ruff", "check", "."], ["ruff", "format", "--check", "."]]
-    failed = [subprocess.run([*python, *command], cwd=ROOT).returncode for command in ruff]
+    ruff, mypy = [sys.executable, "-m", "ruff"], [sys.executable, "-m", "mypy"]
+    zizmor = str(Path(sys.executable).with_name("zizmor"))  # a program that isn't a module
+    whole = [
+        [*ruff, "check", "."],
+        [*ruff, "format", "--check", "."],
+        [zizmor, "--offline", "--quiet", ".github"],
+    ]
+    failed = [subprocess.run(command, cwd=ROOT).returncode for command in whole]
     for folder in folders:
         options = ["--config-file", str(ROOT / "pyproject.toml")]
         options += ["--cache-dir", str(ROOT / ".mypy_cache" / folder)]
-        done = subprocess.run([*python, "mypy", *options, "."], cwd=ROOT / folder)
-        failed.append(done.returncode)
+        failed.append(subprocess.run([*mypy, *options, "."], cwd=ROOT / folder).returncode)
     return 1 if any(failed) else 0
 
 
