@@ -10,9 +10,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.utils import import_string
 
-import redis_server
 import sse
-from secret_key import shared_key
+from deploy import redis_server
+from deploy.secret_key import shared_key
 
 DEFAULTS = {
     "BOT_CLASS": "wx.DemoBot",

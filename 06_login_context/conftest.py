@@ -67,7 +67,7 @@ class Desk:
         env |= {"FLASK_UPLOAD_FOLDER": str(self.folder / "uploads")}
         env |= {f"FLASK_{name}": value for name, value in config.items()}
         options = ["--pool=threads", "--concurrency=2", "--without-mingle", "--without-gossip"]
-        command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "-l", "info"]
+        command = [sys.executable, "-m", "celery", "-A", "deploy.worker", "worker", "-l", "info"]
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
         env = os.environ | env
         command += options

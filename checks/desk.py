@@ -1,4 +1,4 @@
-"""Chapter 06 as its reader runs it: ``run.py`` in a copy of the chapter's folder."""
+"""Chapter 06 as its reader runs it: ``deploy/run.py`` in a copy of the chapter's folder."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from servers import free_port, process
 CHAPTER = ROOT / "06_login_context"
 UNSET = ("REDIS_URL", "HOST", "WEB_CONCURRENCY")  # what the shell sets is not for the checks
 sys.path.append(str(CHAPTER))
-import redis_server  # type: ignore[import-not-found]  # noqa: E402
+from deploy import redis_server  # type: ignore[import-not-found]  # noqa: E402
 
 
 class Desk:
@@ -33,7 +33,7 @@ class Desk:
 
     def start(self) -> None:
         log = self.running.enter_context((self.folder / "log").open("ab"))
-        command = [sys.executable, "run.py"]
+        command = [sys.executable, "deploy/run.py"]
         run = process(command, self.folder, self.port, env=self.env, stdout=log, stderr=log)
         self.running.enter_context(run)
 

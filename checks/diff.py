@@ -14,9 +14,9 @@ from pathlib import Path
 
 from book import CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEPS, TECHNIQUES, before, files, title
 
-QUIET_FOLDERS = ("tests/", "static/", "templates/")
+QUIET_FOLDERS = ("deploy/", "tests/", "static/", "templates/")
 QUIET_TYPES = (".json", ".md", ".png", ".txt")
-PLUMBING = ("Procfile", "conftest.py", "gunicorn.conf.py", "run.py", "versions.py", "worker.py")
+PLUMBING = ("conftest.py", "versions.py")
 # Written anew in every chapter: compared with the one before, two programs would only be mixed.
 WHOLE = ("article.py",)
 

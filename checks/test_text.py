@@ -168,9 +168,10 @@ def test_shell_commands_name_what_is_there(block: Block) -> None:
     for line in block.text.splitlines():
         known = re.match(
             r"(?:\w+=\S+ )*(?:make \S+(?: \w+=\S+)*|cd (?P<cd>\S+)|npm install"
-            r"|npm run (?P<script>\S+)|pytest|python redis_server\.py(?: repair)?"
-            r"|celery -A worker worker --concurrency 2"
-            r"|gunicorn (?:--bind 127\.0\.0\.1:81\d\d )?(?:--workers \d )?\"app:create_app\(\)\""
+            r"|npm run (?P<script>\S+)|pytest|python deploy/redis_server\.py"
+            r"|celery -A deploy\.worker worker --concurrency 2"
+            r"|gunicorn (?:--config deploy/gunicorn\.conf\.py )?(?:--bind 127\.0\.0\.1:81\d\d )?"
+            r"(?:--workers \d )?\"app:create_app\(\)\""
             r"|pip install -r (?P<file>\S+) pytest|python -m venv \.venv|\. \.venv/bin/activate"
             r"|pip install (?:[\w\[\]-]+|'[\w\[\]<>=.,-]+'| )+|pytest tests/exercise\.py"
             r"|flask(?: --app article)? run(?: --without-threads)?(?: --port 8[12]\d\d)?)"

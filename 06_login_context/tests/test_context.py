@@ -103,7 +103,7 @@ def test_trap_a_worker_that_asks_for_the_bot_at_import_waits_for_a_scan(desk: De
     asked.wait()
     env = {"REDIS_URL": "redis://127.0.0.1:1", "FLASK_SECRET_KEY": "a key for the tests alone"}
     env |= {"FLASK_UPLOAD_FOLDER": str(desk.folder / "uploads")}
-    ours = run([executable, "-c", "import worker"], cwd=HERE, env=env, timeout=60)
+    ours = run([executable, "-c", "import deploy.worker"], cwd=HERE, env=env, timeout=60)
     assert ours.returncode == 0 and thread.is_alive()  # ours is done, with Redis away even
     scanned.set()
     thread.join()

@@ -316,7 +316,7 @@ def test_trap_with_a_result_backend_a_dead_broker_is_another_error_after_19_seco
 
 ACKNOWLEDGE = """
 import os, signal, sys
-import worker
+from deploy import worker
 from kombu.transport import redis
 from redis import RedisError
 

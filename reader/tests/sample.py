@@ -301,7 +301,7 @@ def test_trap_missing_is_html() -> None:
 def test_found() -> None:
     assert ours.create_app().test_client().get("/n/1").json["n"] == "one"
 """,
-    "02_login/Procfile": "",
+    "02_login/deploy/Procfile": "",
     "02_login/README.md": """\
 # 02 Login
 

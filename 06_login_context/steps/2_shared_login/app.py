@@ -13,10 +13,10 @@ import article
 import context
 import logins
 import pages
-import redis_server
 import versions
 from context import bot_context, current_bot
-from secret_key import shared_key
+from deploy import redis_server
+from deploy.secret_key import shared_key
 from wx import Bot, get_bot
 
 

@@ -45,7 +45,7 @@ def web(redis_url: str) -> Iterator[str]:
     """The address of a real server, started as the Procfile says."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    [line] = re.findall(r"^web: (.+)", (HERE / "Procfile").read_text(), re.MULTILINE)
+    [line] = re.findall(r"^web: (.+)", (HERE / "deploy/Procfile").read_text(), re.MULTILINE)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "PORT": str(port)}
     env["REDIS_URL"] = redis_url  # and no SECRET_KEY: both processes have to find the same one

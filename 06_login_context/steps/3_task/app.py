@@ -13,12 +13,12 @@ import article
 import context
 import logins
 import pages
-import redis_server
 import tasks
 import versions
 from context import bot_context, current_bot
+from deploy import redis_server
+from deploy.secret_key import shared_key
 from make_celery import make_celery
-from secret_key import shared_key
 from wx import Bot, get_bot
 
 

@@ -72,6 +72,6 @@ def worker(redis_url: str, workers: list[Worker]) -> Worker:
 def start_worker(redis_url: str) -> Worker:
     settings = {f"FLASK_{name}": str(value) for name, value in SETTINGS.items()}
     options = ["--concurrency=4", "--without-mingle", "--without-gossip"]
-    command = [sys.executable, "-m", "celery", "-A", "worker", "worker", *options]
+    command = [sys.executable, "-m", "celery", "-A", "deploy.worker", "worker", *options]
     env = os.environ | settings | {"REDIS_URL": redis_url}
     return subprocess.Popen(command, cwd=Path(__file__).parent, env=env)

@@ -64,7 +64,7 @@ def client(app: Flask) -> FlaskClient:
 def worker(redis_url: str) -> Iterator[None]:
     settings = {f"FLASK_{name}": str(value) for name, value in SETTINGS.items()}
     options = ["--concurrency=2", "--without-mingle", "--without-gossip"]
-    command = [sys.executable, "-m", "celery", "-A", "worker", "worker", *options]
+    command = [sys.executable, "-m", "celery", "-A", "deploy.worker", "worker", *options]
     env = os.environ | settings | {"REDIS_URL": redis_url}
     with subprocess.Popen(command, cwd=Path(__file__).parent, env=env) as process:
         yield

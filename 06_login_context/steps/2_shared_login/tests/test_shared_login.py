@@ -14,7 +14,7 @@ from redis import Redis
 from werkzeug.exceptions import Unauthorized
 
 from app import create_app
-from secret_key import shared_key
+from deploy.secret_key import shared_key
 from wx import ACCOUNTS
 
 ARTICLE = "?version=article"

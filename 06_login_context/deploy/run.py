@@ -35,7 +35,9 @@ def stop(processes: list[Popen[str]], seconds: float) -> None:
 def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ["PYTHONUNBUFFERED"] = "1"  # or what an app prints appears long after
-    lines = dict(re.findall(r"^(\w+): *(.+)", Path("Procfile").read_text(), re.MULTILINE))
+    lines = dict(
+        re.findall(r"^(\w+): *(.+)", Path(__file__).with_name("Procfile").read_text(), re.MULTILINE)
+    )
     if os.environ.get("REDIS_URL") or os.environ.get("FLASK_REDIS_URL"):
         del lines["redis"]
     for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:

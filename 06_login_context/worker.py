@@ -1,5 +1,0 @@
-"""What the worker imports: ``celery -A worker worker``. Nobody needs to be logged in."""
-
-from app import create_app
-
-celery = create_app().extensions["celery"]
