@@ -70,7 +70,7 @@ def measure(folder: Path) -> Table:
             row = f"{workers} worker{'s' * (workers > 1)}{phone}"
             say(row)
             desk = Desk(folder / f"{bot}-{workers}", FLASK_BOT_CLASS=bot, **SETTINGS)
-            procfile = desk.folder / "Procfile"
+            procfile = desk.folder / "deploy/Procfile"
             lines = procfile.read_text(encoding="utf-8")
             lines = lines.replace("--concurrency 2", f"--concurrency {workers}")
             procfile.write_text(lines, encoding="utf-8")

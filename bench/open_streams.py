@@ -34,7 +34,7 @@ GUNICORN = (
     "-m gunicorn open_streams:{app}() --bind 127.0.0.1:{port} --no-control-socket"
     " --worker-class gevent --worker-connections 20000 --graceful-timeout 1"
 )
-CHAPTERS_SETTINGS = ["--config", str(HERE.parent / "06_login_context/gunicorn.conf.py")]
+CHAPTERS_SETTINGS = ["--config", str(HERE.parent / "06_login_context/deploy/gunicorn.conf.py")]
 
 
 Publish = Callable[[str, str], None]  # given the data and the channel

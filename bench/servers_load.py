@@ -42,7 +42,7 @@ SECONDS = 10 if FULL else 2
 WARM_UP = 50  # requests
 FILE = b"\x89PNG" + bytes(1020)
 FLASK = "-m flask --app {app} --no-debug run --no-debugger --no-reload --port {port}"
-GUNICORN = "-m gunicorn servers_load:bare() --config ../06_login_context/gunicorn.conf.py"
+GUNICORN = "-m gunicorn servers_load:bare() --config ../06_login_context/deploy/gunicorn.conf.py"
 
 # wrk rounds what it prints, and changes the units. It counts every status above 399 as an error.
 REPORT = """

@@ -21,7 +21,7 @@ from redis import Redis
 
 from desk import Desk
 
-# What a process says once it works, as in the chapter's run.py.
+# What a process says once it works, as in the chapter's deploy/run.py.
 UP = {"redis": "Ready to accept connections", "worker": " ready.", "web": "Open http"}
 SETTINGS = {
     "FLASK_CODES_PER_MINUTE": "100000",  # all browsers of a drill have one address
@@ -146,7 +146,7 @@ class Crew(Desk):
     def start(self) -> None:
         allow_many_files()
         self.killer = Killer()
-        lines = (self.folder / "Procfile").read_text(encoding="utf-8")
+        lines = (self.folder / "deploy/Procfile").read_text(encoding="utf-8")
         commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))
         if "REDIS_URL" in self.env:
             del commands["redis"]
