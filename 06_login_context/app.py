@@ -7,15 +7,16 @@ from flask import Flask, render_template
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config as settings
-import contacts
 import context
 import cors
-import ext
+import desk_errors
+import events
 import guard
 import handlers
-import login
+import logins
 import uploads
-from desk_errors import ServiceUnavailable
+from make_celery import make_celery
+from views import contacts, login, messages
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -27,12 +28,16 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     handlers.init_app(app)
-    handlers.FOR_STATUS[503] = ServiceUnavailable  # Werkzeug's, which sse.py raises, is 1009, too
-    ext.init_app(app)
+    logins.init_app(app)
+    desk_errors.init_app(app)
     context.init_app(app, login.open_bot)
+    make_celery(app)
+    events.init_app(app)
     guard.init_app(app)
+
     login.init_app(app)
-    contacts.init_app(app)
+    app.register_blueprint(contacts.bp)
+    app.register_blueprint(messages.bp)
 
     @app.get("/")
     def index() -> str:

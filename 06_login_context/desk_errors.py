@@ -1,6 +1,17 @@
-"""The desk's own error codes, beside those of ``exceptions.py``."""
+"""The desk's own error codes, and what it responds when something that it needs fails."""
 
-from exceptions import ApiException
+import errno
+
+from flask import Flask, current_app
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from kombu.exceptions import OperationalError
+from redis import RedisError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+import handlers
+import logins
+from exceptions import ApiException, HttpError
 
 
 class NotLoggedIn(ApiException):
@@ -17,3 +28,31 @@ class ServiceUnavailable(ApiException):
     code = 503
     error_code = 1009
     msg = "service_unavailable"
+
+
+def unavailable(error: RedisError | OperationalError) -> HTTPException | Response:
+    """Respond to a failure of Redis or of the broker: 503, and when to try again."""
+    return handlers.http_error(logins.unavailable(error))
+
+
+def no_room(error: OSError) -> HttpError:
+    """Respond to a full disk with 507; raises every other *error* again."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    current_app.logger.error("%s", error)
+    return HttpError("There is no room for this file.", code=507)
+
+
+def bad_chunks(error: ParseException) -> HttpError:
+    """Respond to a chunked body that gunicorn can't read, which it notices while a view reads."""
+    return HttpError("The body of this request is broken.", code=400)
+
+
+def init_app(app: Flask) -> None:
+    """Respond to these failures in the API's format; to be called after ``logins.init_app``."""
+    # What the other modules raise is Werkzeug's, because they work without these codes as well.
+    handlers.FOR_STATUS |= {401: NotLoggedIn, 503: ServiceUnavailable}
+    app.register_error_handler(RedisError, unavailable)
+    app.register_error_handler(OperationalError, unavailable)
+    app.register_error_handler(OSError, no_room)
+    app.register_error_handler(ParseException, bad_chunks)

@@ -10,10 +10,11 @@ from typing import Any
 from celery import shared_task  # type: ignore[import-untyped]
 from flask import current_app
 from redis import RedisError
+from werkzeug.exceptions import Unauthorized
 
 from context import bot_context
-from desk_errors import NotLoggedIn
-from ext import redis, sse
+from events import sse
+from logins import redis
 from wx import Contact
 
 TRIES = 10  # deliveries of one task within ten minutes
@@ -98,7 +99,7 @@ def retrieve_data(login_id: str) -> None:
                     done += len(contacts)
                     if not report(login_id, kind, done, total):
                         return
-    except NotLoggedIn:
+    except Unauthorized:
         return
     except Exception:  # Celery tries again, or gives up; the page may ask for it
         fail(login_id)

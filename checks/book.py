@@ -50,6 +50,7 @@ OF_THE_STEPS = {
     "make_celery.py": "06_login_context",
     "deploy/worker.py": "06_login_context",
     "deploy/gunicorn.conf.py": "06_login_context",
+    "logins.py": "06_login_context",
     "sse.py": "06_login_context",
     "versions.py": "06_login_context/steps/1_current_bot",
     "static/step.css": "06_login_context/steps/1_current_bot",

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import RedisError
 
-import ext
+import events
+import logins
 import tasks
 from conftest import Desk
 
@@ -206,8 +207,8 @@ def test_trap_stored_and_told_apart_a_message_can_be_half_sent(
 
     monkeypatch.setattr(app.extensions["sse"], "publish", fails)
     with app.app_context(), suppress(RedisError):  # the wrong version
-        ext.redis.xadd("history:omar", {"message": '"stored"'})
-        ext.sse.publish("stored", "account:omar")
+        logins.redis.xadd("history:omar", {"message": '"stored"'})
+        events.sse.publish("stored", "account:omar")
     assert desk.redis.xlen("history:omar") == 1  # and no page hears of it
 
     assert send(ada, id=ID * 2).status_code == 503

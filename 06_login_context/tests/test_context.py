@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.exceptions import Unauthorized
 
 from conftest import HERE, Desk
 from context import bot_context, current_bot
-from desk_errors import NotLoggedIn
 
 LogIn = Callable[..., FlaskClient]
 
@@ -43,7 +43,7 @@ def test_is_the_bot_of_this_browsers_login(app: Flask, log_in: LogIn) -> None:
 
 
 def test_without_a_login_it_is_1008(client: FlaskClient) -> None:
-    answer = client.get("/who")
+    answer = client.get("/who", headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json["error_code"]) == (401, 1008)  # type: ignore[index]
 
 
@@ -79,12 +79,12 @@ def test_bot_context_of_an_ended_login_is_refused(app: Flask, log_in: LogIn) -> 
     client = log_in(app)
     ada = login_id(client)
     client.post("/j/logout")
-    with app.app_context(), pytest.raises(NotLoggedIn), bot_context(ada):
+    with app.app_context(), pytest.raises(Unauthorized), bot_context(ada):
         pass
 
 
 def test_outside_everything_nobody_is_logged_in(app: Flask) -> None:
-    with app.app_context(), pytest.raises(NotLoggedIn):
+    with app.app_context(), pytest.raises(Unauthorized):
         _ = current_bot.self
 
 

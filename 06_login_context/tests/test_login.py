@@ -23,10 +23,11 @@ from flask.testing import FlaskClient
 from redis import Redis, RedisError, WatchError
 from redis.client import Pipeline
 
-import ext
-import login
+import events
 from conftest import Desk, until
+from scan import change_state
 from sse import SSE
+from views.login import Sessions
 from wx import Contact, DemoBot
 
 LogIn = Callable[..., FlaskClient]
@@ -176,7 +177,7 @@ def test_trap_a_preview_of_the_link_is_not_a_scan(
 ) -> None:
     @app.get("/article/scan/<token>")
     def article(token: str) -> str:
-        login.change_state(token, "scanned")
+        change_state(token, "scanned")
         return "Log in?"
 
     for method in ("HEAD", "GET"):
@@ -251,7 +252,7 @@ def test_a_confirmation_whose_response_from_redis_was_lost_is_still_this_phones(
 
     monkeypatch.setattr(Pipeline, "execute", lose_one)
     with app.app_context():
-        _, done = login.change_state(uuid, "confirmed", login="0" * 32, account="ada")
+        _, done = change_state(uuid, "confirmed", login="0" * 32, account="ada")
     assert lost and done
 
 
@@ -418,7 +419,7 @@ def test_trap_a_cookie_from_the_future_is_refused(
 
     app.session_interface = SecureCookieSessionInterface()  # Flask's own
     assert client.get("/j/me").status_code == 401
-    app.session_interface = login.Sessions()
+    app.session_interface = Sessions()
     assert client.get("/j/me").status_code == 200
 
 
@@ -583,7 +584,7 @@ def test_trap_one_channel_for_all_logs_every_page_in(desk: Desk, app: Flask, log
     log_in(app, "ada")
     assert json.loads(desk.events("account:ada", "login")[-1])["user"]["id"] == "ada"
     with app.test_request_context(headers={"Cookie": f"desk={lin.get_cookie('desk').value}"}):  # type: ignore[union-attr]
-        assert ext.channels() == [f"login:{login_id(lin)}", "account:lin"]
+        assert events.channels() == [f"login:{login_id(lin)}", "account:lin"]
 
 
 def test_trap_one_picture_for_all_visitors_logs_the_wrong_one_in(
@@ -713,9 +714,10 @@ def test_a_full_disk_is_507_and_other_failures_of_the_system_are_bugs(app: Flask
 ASK_LIKE_GUNICORN = """
 from gevent import monkey; monkey.patch_all()
 import sys
-import ext, redis
+import logins, redis
+from deploy import redis_server
 try:
-    ext.make_redis(sys.argv[1]).ping()
+    logins.connect(sys.argv[1]).ping()
 except redis.TimeoutError:
     print("TimeoutError")
 """

@@ -26,7 +26,7 @@ from werkzeug.test import create_environ
 import sse as module
 from conftest import HERE, until
 from exceptions import NotFound
-from ext import make_redis
+from logins import connect
 from sse import SSE, Stream
 
 SERVERS = {
@@ -513,7 +513,7 @@ def test_trap_the_hundred_and_first_connection_is_an_error(server: ValkeyServer)
         wrong.release(connection)
     wrong.close()
 
-    ours: Any = make_redis(url).connection_pool
+    ours: Any = connect(url).connection_pool
     ours.timeout = 30  # seconds; the app's half a second may be over before a busy machine gets on
     taken = [ours.get_connection() for _ in range(ours.max_connections)]
     with ThreadPoolExecutor(1) as pool:

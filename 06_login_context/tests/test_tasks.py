@@ -18,7 +18,7 @@ from kombu.transport.redis import Channel
 
 import tasks
 from conftest import HERE, Desk, until
-from ext import redis
+from logins import redis
 
 LogIn = Callable[..., FlaskClient]
 

