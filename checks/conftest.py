@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import book_pages  # noqa: F401 (from here on, the modules of the reader can be imported)
 from book import NOT_OURS, ROOT
 from servers import answers, free_port, process
 

@@ -1,6 +1,5 @@
-"""The reader as a real process, and what it knows of the chapters' pages."""
+"""The reader as a real process, and the chapters that it runs."""
 
-import importlib.util
 import os
 import random
 import subprocess
@@ -8,24 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+import pages
 from book import ROOT
 from servers import free_port, process
 
-
-def reader_pages() -> ModuleType:
-    """Return the reader's parser of pages, which has the name of a module here."""
-    spec = importlib.util.spec_from_file_location("reader_pages", ROOT / "reader/pages.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reader_pages"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PAGES: Any = reader_pages()
+PAGES = pages  # for drills/test_reader_browsers.py
 CHAPTERS = [path for path in sorted(ROOT.glob("0[1-5]_*")) if (path / "article.py").exists()]
 
 

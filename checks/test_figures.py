@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from book import ROOT
-from pages import PAGES
+from book_pages import PAGES
 
 sys.path.append(str(ROOT / "bench"))
 import figures  # type: ignore[import-not-found]

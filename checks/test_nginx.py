@@ -17,9 +17,10 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from book import CHAPTERS, NOT_OURS
+from book_pages import pages_of
 from conftest import Serve, missing
 from desk import Desk
-from pages import blocks, pages
+from pages import blocks
 from servers import free_port, nginx, process
 
 pytestmark = pytest.mark.drill
@@ -56,7 +57,7 @@ def need_nginx() -> None:
 
 
 def block(chapter: Path) -> str:
-    everything = [block for page in pages(chapter) for block in blocks(page)]
+    everything = [block for page in pages_of(chapter) for block in blocks(page)]
     [text] = [block.text for block in everything if block.language == "nginx"]
     return text
 

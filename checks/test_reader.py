@@ -8,19 +8,19 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from book import ROOT
-from reading import CHAPTERS, PAGES, free_ports, reader
+from pages import cards, exercises
+from reading import CHAPTERS, free_ports, reader
+from test_exercises import do, named_steps, named_tests
 
 pytestmark = pytest.mark.drill
 
@@ -30,7 +30,7 @@ EXERCISES = [
     pytest.param(chapter, number, id=f"{chapter.name[:2]} {exercise.heading.title}")
     # test_exercises.py does all of them, so the short form does one chapter through its page.
     for chapter in (CHAPTERS if FULL else CHAPTERS[2:3])
-    for number, exercise in enumerate(PAGES.exercises(chapter / "README.md"))
+    for number, exercise in enumerate(exercises(chapter / "README.md"))
 ]
 Read = Callable[..., str]
 
@@ -56,10 +56,10 @@ def test_a_page_whose_cards_were_run_is_ticked_accessible_and_fits_a_phone(
     page: Page, read: Read, chapter: Path, node_modules: Path
 ) -> None:
     page.goto(f"{read()}/{chapter.name}/README.md")
-    cards = PAGES.cards(chapter / "README.md")
-    for card in cards:
+    found = cards(chapter / "README.md")
+    for card in found:
         run(page.locator(f"#card-{card.number}"))
-    total = len(cards)
+    total = len(found)
     progress = page.locator(f"[data-progress='{chapter.name}/README.md']")
     expect(progress).to_have_text(f"{total} of {total} run")
     page.reload()
@@ -68,11 +68,11 @@ def test_a_page_whose_cards_were_run_is_ticked_accessible_and_fits_a_phone(
 
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        for card in cards:
+        for card in found:
             run(page.locator(f"#card-{card.number}"))
         page.evaluate((node_modules / "axe-core/axe.min.js").read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run()")["violations"]
-        told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+        violations = page.evaluate("axe.run()")["violations"]
+        told = [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in violations]
         assert told == [], scheme
 
     page.set_viewport_size({"width": 390, "height": 844})
@@ -107,75 +107,48 @@ def repository(clone: Path) -> Path:
     return clone
 
 
-def replace(path: Path, lines: str, instead: str) -> None:
-    """Put *instead* in the place of *lines*, which stand once in the file, with its indentation."""
-    source = path.read_text(encoding="utf-8").splitlines()
-    end = PAGES.find(lines, source)
-    assert end, f"not in {path.name}: {lines}"
-    start = end - len(lines.strip("\n").splitlines())
-    indentation = source[start][: len(source[start]) - len(source[start].lstrip())]
-    new = textwrap.indent(textwrap.dedent(instead), indentation).splitlines()
-    path.write_text("\n".join([*source[:start], *new, *source[end:], ""]), encoding="utf-8")
-
-
 def checked(form: Locator) -> Locator:
     form.get_by_role("button", name="Check my edit").click()
     expect(form.locator("[role=status]")).to_have_text("Checked.", timeout=3 * TIMEOUT)
     return form.locator(".checked")
 
 
-def steps_of(numbers: str) -> set[str]:
-    return set(re.findall(r"\d+", numbers))
-
-
 @pytest.mark.parametrize(("chapter", "number"), EXERCISES)
 def test_an_exercise_is_checked(
     page: Page, read: Read, repository: Path, chapter: Path, number: int
 ) -> None:
-    exercise = PAGES.exercises(chapter / "README.md")[number]
+    exercise = exercises(chapter / "README.md")[number]
     folder = repository / chapter.name
     page.goto(f"{read(repository)}/{chapter.name}/README.md")
     form = page.locator(f"form.exercise[data-exercise='{number}']")
 
     if exercise.out:
         expect(checked(form)).to_contain_text(f"{exercise.out.file} is as it was")
-        instead = exercise.instead.text if exercise.instead else ""
-        replace(folder / exercise.out.file, exercise.out.text, instead)
+        do(exercise, folder)
         shown = checked(form)
         changed = {
             row.get_attribute("data-card")
             for row in shown.locator("tr[data-card]").all()
             if "changes" in row.locator("td").nth(2).inner_text()
         }
-        steps = set()
+        steps: set[str] = set()
         for box in form.locator("label").all():
             if box.locator("input").get_attribute("value") in changed:
                 box.locator("input").check()
-                steps |= steps_of(box.locator("small").inner_text())
+                steps |= named_steps(box.locator("small").inner_text())
         expect(checked(form)).to_contain_text("You had all of them right.")
-        named = re.findall(r"[Ss]teps? (\d(?:(?:, | and |, and )\d)*)", exercise.answer)
-        assert set().union(*map(steps_of, named)) == steps, exercise.answer
+        assert named_steps(exercise.answer) == steps, exercise.answer
 
         box = form.locator("input").first
         box.set_checked(not box.is_checked())
         expect(checked(form)).to_contain_text("1 of your predictions is wrong.")
     else:
         expect(checked(form)).to_contain_text("tests/exercise.py fails")
-        here = PAGES.below(chapter / "README.md", exercise.heading)
-        blocks = [
-            block
-            for block in PAGES.blocks(chapter / "README.md")
-            if block.line in here and block.language == "python"
-        ]
-        for before, after in pairwise([*blocks, None]):
-            if before.file:  # what goes; what stands there instead, if anything, names no file
-                instead = after.text if after and not after.file else ""
-                replace(folder / before.file, before.text, instead)
+        do(exercise, folder)
         expect(checked(form)).to_contain_text("tests/exercise.py passes")
 
-    named = re.findall(r"`(test_\w+)`", exercise.answer)
     said = form.locator(".checked > p", has_text="of the chapter's own").all_inner_texts()
-    assert sorted(set(re.findall(r"test_\w+", " ".join(said)))) == sorted(set(named))
+    assert set(re.findall(r"test_\w+", " ".join(said))) == named_tests(exercise.answer)
 
     restore = form.locator(".checked button.copy").last.get_attribute("data-copy")
     assert restore and restore.startswith("git restore ")

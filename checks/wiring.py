@@ -26,7 +26,8 @@ from werkzeug.test import Client as TestClient
 from werkzeug.test import EnvironBuilder
 
 from book import ROOT
-from pages import section, tokens
+from book_pages import tables
+from pages import blocks, section
 
 TITLE = "Use it in your app"
 TABLE = "If your app has ..."
@@ -83,40 +84,28 @@ def table(page: Path) -> dict[str, str]:
 
     A cell may have several names, with commas between them.
     """
-    found: dict[str, str] = {}
-    cells: list[str] = []
-    is_ours = False
-    opened = ""
-    for token in tokens(page):
-        if token.type == "tr_open":
-            cells = []
-        elif token.type == "inline" and opened in ("th_open", "td_open"):
-            cells.append(token.content)
-            if opened == "th_open" and len(cells) == 1:
-                is_ours = token.content == TABLE
-        elif token.type == "tr_close" and is_ours:
-            for name in cells[0].split(", "):
-                found[plain(name)] = " ".join(cells[1:])
-        opened = token.type
-    found.pop(TABLE, None)
-    return found
+    for (_, head), *rows in tables(page):
+        if head[0] == TABLE:
+            return {
+                plain(name): " ".join(cells[1:])
+                for _, cells in rows
+                for name in cells[0].split(", ")
+            }
+    return {}
 
 
 def recipe(chapter: Path) -> Recipe:
     """Read the README of *chapter*. LookupError: its section doesn't have exactly one app."""
     page = chapter / "README.md"
-    lines = section(page, TITLE)
-    text = "\n".join(line for _, line in lines)
+    text = "\n".join(line for _, line in section(page, TITLE))
     modules = list(dict.fromkeys(re.findall(r"\[`(\w+)\.py`\]\(\1\.py\)", text)))
-    numbers = [number for number, _ in lines]
     apps, extras = [], {}
-    for token in tokens(page):
-        if token.type == "fence" and token.map and token.map[0] + 1 in numbers:
-            language, _, name = token.info.partition(" ")
-            if language == "python" and not name and "\napp = Flask(__name__)\n" in token.content:
-                apps.append(token.content)
-            elif language == "python" and name:
-                extras.update(dict.fromkeys(name.split(", "), token.content))
+    for block in blocks(page):
+        if (block.section, block.language) == (TITLE, "python"):
+            if block.file:
+                extras.update(dict.fromkeys(block.file.split(", "), block.text))
+            elif "\napp = Flask(__name__)\n" in block.text:
+                apps.append(block.text)
     if len(apps) != 1 or not modules:
         raise LookupError(f"{page}: {TITLE!r} has {len(apps)} apps and links to {modules}")
     return Recipe(chapter, text, modules, apps[0], table(page), extras)

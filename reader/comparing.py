@@ -1,4 +1,7 @@
-"""Compare an answer with what the book says, and the article's answer with ours."""
+"""Compare an answer with what the book says, and the article's answer with ours.
+
+The checks compare with `agrees` as well.
+"""
 
 import json
 import re
@@ -16,6 +19,7 @@ VARYING: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"^(Server: ).+": r"\1<server>",
     r'^(ETag: (?:W/)?)".*"': r'\1"<etag>"',
     r"^(X-Request-ID: )[0-9a-f]{32}$": r"\1<id>",
+    r"^(id: )\d+-\d+$": r"\1<id>",  # of an event
     r'("request_id": ?")[0-9a-f]{32}(?=")': r"\1<id>",
     r"^(Allow|Vary): (.+)": lambda match: f"{match[1]}: {', '.join(sorted(match[2].split(', ')))}",
 }

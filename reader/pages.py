@@ -1,7 +1,8 @@
 """What a page of the book says: its headings, blocks, transcripts with their verdicts, exercises.
 
-Nothing is run or rendered here. A page is read anew whenever it's asked about, and parsed again
-only if its text has changed. The notation is Markdown as Git hosts show it. What has a meaning:
+Nothing is run or rendered here, and the checks read pages with this module as well. A page is read
+anew whenever it's asked about, and parsed again only if its text has changed. The notation is
+Markdown as Git hosts show it. What has a meaning:
 
 - a fenced block: its first word is the language, what follows names a file (``python errors.py``)
 - a console block: lines that begin with ``$ `` are commands, the lines below each what it printed
@@ -29,12 +30,30 @@ ANSWER = "<details><summary>Answer</summary>"
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading: its line (from 1), its level (1 for the title), its text as it's written."""
+    """A heading: its page, line (from 1) and level (1 for the title), its text as it's written.
 
+    *section* is the title of the heading of level 2 that it stands under, or is; *below* are the
+    lines up to the next heading of its level or above.
+    """
+
+    page: Path
     line: int
     level: int
     title: str
     anchor: str  # what links call it, as on a Git host
+    section: str
+    below: range
+
+    def __str__(self) -> str:
+        return f"{place(self.page, self.line)}: {self.title}"
+
+    def text(self) -> str:
+        """Return what stands below it."""
+        lines = text_of(self.page).splitlines()
+        return "\n".join(lines[self.below.start - 1 : self.below.stop - 1])
+
+    def blocks(self) -> list["Block"]:
+        return [block for block in blocks(self.page) if block.line in self.below]
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.page.parent.name}/{self.page.name}:{self.line}"
+        return place(self.page, self.line)
 
 
 @dataclass(frozen=True)
@@ -124,6 +143,11 @@ class Piece:
     meaning: Heading | Block | Card | None
 
 
+def place(page: Path, line: int) -> str:
+    """Return what messages call a line of a page."""
+    return f"{page.parent.name}/{page.name}:{line}"
+
+
 def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
@@ -147,17 +171,21 @@ def anchor_of(title: str, taken: list[str]) -> str:
 
 def headings(page: Path) -> list[Heading]:
     """Return the headings of *page*, in order."""
-    return headings_in(text_of(page))
+    return headings_in(page, text_of(page))
 
 
 @lru_cache(maxsize=100)
-def headings_in(text: str) -> list[Heading]:
+def headings_in(page: Path, text: str) -> list[Heading]:
+    nodes = [node for node in parse(text).children if node.type == "heading"]
     found: list[Heading] = []
-    for node in parse(text).children:
-        if node.type == "heading":
-            title = node.children[0].content
-            anchor = anchor_of(title, [heading.anchor for heading in found])
-            found.append(Heading(first_line(node), int(node.tag[1]), title, anchor))
+    section = ""
+    for index, node in enumerate(nodes):
+        line, level, title = first_line(node), int(node.tag[1]), node.children[0].content
+        ends = [first_line(one) for one in nodes[index + 1 :] if int(one.tag[1]) <= level]
+        below = range(line + 1, min([*ends, len(text.splitlines()) + 1]))
+        section = title if level == 2 else section
+        anchor = anchor_of(title, [heading.anchor for heading in found])
+        found.append(Heading(page, line, level, title, anchor, section, below))
     return found
 
 
@@ -165,23 +193,19 @@ def title(page: Path) -> str:
     return next((heading.title for heading in headings(page)), page.name)
 
 
-def below(page: Path, heading: Heading) -> range:
-    """Return the lines under *heading*, up to the next one of its level or above."""
-    end = len(text_of(page).splitlines()) + 1
-    ends = [
-        other.line
-        for other in headings(page)
-        if other.line > heading.line and other.level <= heading.level
-    ]
-    return range(heading.line + 1, min([*ends, end]))
+def section(page: Path, title: str) -> list[tuple[int, str]]:
+    """Return the lines of the section *title*, each with its number; none if there's no such."""
+    for heading in headings(page):
+        if heading.level == 2 and heading.title == title:
+            return list(enumerate(heading.text().splitlines(), heading.below.start))
+    return []
 
 
 def block_of(page: Path, node: SyntaxTreeNode) -> Block:
     line = first_line(node)
     language, _, file = node.info.partition(" ")
     above = [heading for heading in headings(page) if heading.line < line]
-    section = next((one.title for one in reversed(above) if one.level == 2), "")
-    heading = above[-1].title if above else ""
+    section, heading = (above[-1].section, above[-1].title) if above else ("", "")
     return Block(page, line, section, heading, language, file.strip(), node.content)
 
 
@@ -264,18 +288,12 @@ def cards(page: Path) -> list[Card]:
 
 def exercises(page: Path) -> list[Exercise]:
     """Return the tasks in the section "Exercises" of *page*, in order."""
-    lines = text_of(page).splitlines()
     found = []
-    section = ""
     for heading in headings(page):
-        if heading.level == 2:
-            section = heading.title
-        elif heading.level == 3 and section == "Exercises":
-            here = below(page, heading)
-            text = "\n".join(lines[here.start - 1 : here.stop - 1])
-            task, _, rest = text.partition(ANSWER)
-            own = range(here.start, here.start + task.count("\n"))
-            code = [one for one in blocks(page) if one.line in own and one.language == "python"]
+        if heading.level == 3 and heading.section == "Exercises":
+            task, _, rest = heading.text().partition(ANSWER)
+            own = range(heading.below.start, heading.below.start + task.count("\n"))
+            code = [one for one in heading.blocks() if one.line in own and one.language == "python"]
             out, instead, *_ = [*code, None, None]
             answer = " ".join(rest.partition("</details>")[0].split())
             found.append(Exercise(heading, out, instead, answer))

@@ -44,6 +44,7 @@ def marked(lines: list[Line] | None) -> list[str]:
         ("X-Request-ID: <id>\n", f"X-Request-ID: {'0a' * 16}\n", True),
         ("X-Request-ID: <id>\n", "X-Request-ID: evil\n", False),
         ('{"request_id": "<id>"}\n', f'{{"request_id": "{"0a" * 16}"}}\n', True),
+        ("id: <id>\n", "id: 1795-0\n", True),
         ("Allow: GET, HEAD, OPTIONS\n", "Allow: OPTIONS, GET, HEAD\n", True),
         ("Allow: GET, HEAD\n", "Allow: GET\n", False),
         ("a.c\n", "abc\n", False),

@@ -1,0 +1,34 @@
+"""Which pages the book has, and the tables in them. They're parsed by the reader's `pages`."""
+
+import sys
+from pathlib import Path
+
+from book import APPS, PAGE_NAMES, ROOT
+
+sys.path.append(str(ROOT / "reader"))  # for all checks: `pages`, `comparing` and `exercises`
+
+from pages import first_line, parse, text_of
+
+
+def pages_of(app: Path) -> list[Path]:
+    """Return the README of a chapter or a step, and what other pages it has."""
+    return [app / name for name in PAGE_NAMES if (app / name).exists()]
+
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "bench/README.md",
+    *(page for app in APPS for page in pages_of(app)),
+]
+
+
+def tables(page: Path) -> list[list[tuple[int, list[str]]]]:
+    """Return the tables of *page* as rows, each its line and its cells; the first is the head."""
+    found = []
+    for table in parse(text_of(page)).children:
+        if table.type == "table":
+            rows = [node for node in table.walk() if node.type == "tr"]
+            cells = [[cell.children[0].content for cell in row.children] for row in rows]
+            found.append(list(zip(map(first_line, rows), cells, strict=True)))
+    return found
