@@ -24,6 +24,7 @@ gc.set_threshold(50_000)
 
 
 def post_worker_init(worker: Any) -> None:
-    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
     if worker.age == 1:  # the first one
+        host, _, port = worker.cfg.bind[0].rpartition(":")  # what --bind says goes before `bind`
+        local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
         print(f"Open http://{local.get(host, host)}:{port} (Ctrl-C stops)", flush=True)
