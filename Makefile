@@ -22,9 +22,10 @@ $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),\
   $(if $(filter $(NUMBERS:%=run-%) $(NUMBERS:%=test-%) $(NUMBERS:%=diff-%),$(goal)),,\
     $(error There is no chapter for "make $(goal)"; the chapters are $(NUMBERS))))
 
-# Chapter 06 is built up in steps, each an app of its own. The last step is the chapter itself.
+# Chapter 06 is climbed in steps, each an app of its own. The last one, DESK, is the chapter itself.
 STEPS := $(sort $(wildcard 06_*/steps/[1-9]_*))
-STEP_NUMBERS := $(foreach step,$(STEPS),$(firstword $(subst _, ,$(notdir $(step))))) 5
+DESK := $(words $(STEPS) 06)
+STEP_NUMBERS := $(foreach step,$(STEPS),$(firstword $(subst _, ,$(notdir $(step))))) $(DESK)
 
 ifneq ($(STEP),)
 $(foreach goal,$(filter run-% test-% diff-%,$(MAKECMDGOALS)),$(if $(filter-out %-06,$(goal)),\
@@ -46,8 +47,8 @@ help:
 	@echo "                  run-06 serves the combined app on 8106 (HOST=, PORT=, DEBUG=1, VERBOSE=1)"
 	@echo "make diff-NN      show what chapter NN adds to the one it builds on (ALL=1: tests, too)"
 	@echo "make test-NN      run the tests of chapter NN"
-	@echo "                  with STEP=1 to 5, run-06, diff-06 and test-06 mean that step of chapter 06;"
-	@echo "                  step 5 is the chapter itself"
+	@echo "                  with STEP=1 to $(DESK), run-06, diff-06 and test-06 mean that step of chapter 06;"
+	@echo "                  step $(DESK) is the chapter itself"
 	@echo "make test         run the tests of every chapter and the quick checks of the book"
 	@echo "make drills       run the checks that take minutes: browsers, processes, proxies, and every"
 	@echo "                  trap without its fix (ONLY=test_make.py: one file of checks/; FULL=1: more"
@@ -55,7 +56,7 @@ help:
 	@echo "make lint         check style, types and workflows with ruff, mypy and zizmor"
 	@echo "make fix          after a change: copy shared files, format, rerun the transcripts"
 	@echo "make bench        measure what each technique costs (ONLY=\"cors_hook logins\": these scripts of"
-	@echo "                  bench/; FULL=1: longer, and rewrite the tables and charts there)"
+	@echo "                  bench/; FULL=1: longer, and rewrite the tables there)"
 	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo
 	@echo "Chapters:" && for chapter in $(CHAPTERS); do echo "  $$chapter"; done

@@ -7,8 +7,7 @@ ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted(ROOT.glob("[0-9][0-9]_*"))
 COMBINED = ROOT / "06_login_context"
 ONE_TECHNIQUE = [chapter for chapter in CHAPTERS if chapter != COMBINED]
-STEP_NAMES = ("1_current_bot", "2_shared_login", "3_task", "4_events")  # the fifth is COMBINED
-STEPS = [COMBINED / "steps" / name for name in STEP_NAMES]
+STEPS = sorted(COMBINED.glob("steps/[1-9]_*"))  # COMBINED itself is the one after them
 APPS = [*CHAPTERS, *STEPS]
 # The module that a chapter is about.
 TECHNIQUES = {
@@ -40,21 +39,36 @@ ORIGINALS = {
     },
 }
 # A step of chapter 06 that has one of these files has it from there.
-OF_THE_STEPS = {
-    "context.py": "06_login_context",
-    "wx.py": "06_login_context",
-    "names.json": "06_login_context",
-    "deploy/redis_server.py": "06_login_context",
-    "deploy/run.py": "06_login_context",
-    "deploy/secret_key.py": "06_login_context",
-    "make_celery.py": "06_login_context",
-    "deploy/worker.py": "06_login_context",
-    "deploy/gunicorn.conf.py": "06_login_context",
-    "logins.py": "06_login_context",
-    "sse.py": "06_login_context",
-    "versions.py": "06_login_context/steps/1_current_bot",
-    "static/step.css": "06_login_context/steps/1_current_bot",
-}
+OF_THE_STEPS = dict.fromkeys(
+    [
+        "context.py",
+        "delivery.py",
+        "deploy/gunicorn.conf.py",
+        "deploy/receive.py",
+        "deploy/redis_server.py",
+        "deploy/run.py",
+        "deploy/secret_key.py",
+        "deploy/worker.py",
+        "events.py",
+        "guard.py",
+        "logins.py",
+        "make_celery.py",
+        "names.json",
+        "network.py",
+        "scan.py",
+        "sse.py",
+        "tasks.py",
+        "wx.py",
+    ],
+    "06_login_context",
+)
+OF_THE_STEPS["static/step.css"] = "06_login_context/steps/1_current_bot"
+OF_THE_STEPS["deploy/restart.py"] = "06_login_context/steps/3_task"
+OF_THE_STEPS["versions.py"] = "06_login_context/steps/1_current_bot"
+# Without events, which step 4 adds.
+OWN = {"3_task": "tasks.py"}
+# What a step builds on, where that isn't the one before.
+BUILDS_ON = {"5_qr_login": "2_shared_login", "6_guard": "2_shared_login", "7_messages": "4_events"}
 
 
 def chapter_number(app: Path) -> str:
@@ -85,7 +99,7 @@ def originals(app: Path) -> dict[str, Path]:
     return {
         name: original
         for name, original in found.items()
-        if (app / name).exists() and original != app / name
+        if (app / name).exists() and original != app / name and OWN.get(app.name) != name
     }
 
 
@@ -93,7 +107,8 @@ def before(app: Path) -> Path | None:
     """Return what a chapter or a step builds on; None for one that stands alone."""
     if app in STEPS:
         index = STEPS.index(app)
-        return STEPS[index - 1] if index else None
+        base = BUILDS_ON.get(app.name)
+        return app.with_name(base) if base else STEPS[index - 1] if index else None
     return {"05_catch_all": CHAPTERS[3], "06_login_context": STEPS[-1]}.get(app.name)
 
 

@@ -89,7 +89,7 @@ def vite(tmp_path: Path) -> Iterator[Serve]:
                     (copy / "node_modules" / package.name).symlink_to(package)
             command = [node, "node_modules/vite/bin/vite.js", "--port", str(port), *options]
             env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
-            servers.enter_context(process(command, copy, port, answers, env=env))
+            servers.enter_context(process(command, copy, port, up=answers, env=env))
             return port
 
         yield vite

@@ -1,7 +1,7 @@
 """Show what chapter 05 adds to 04, or what a step of chapter 06 adds to the one before it.
 
 ``diff.py 05``, or ``diff.py 05 1`` with tests and pages; ``diff.py 06 "" 2`` for step 2. The last
-step is the chapter itself: ``diff.py 06 "" 5`` shows what it adds to step 4.
+step is the chapter itself, ``diff.py 06``: it's compared with all the steps before it.
 """
 
 import os
@@ -12,11 +12,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from book import CHAPTERS, COMBINED, PAGE_NAMES, ROOT, STEPS, TECHNIQUES, before, files, title
+from book import (
+    CHAPTERS,
+    COMBINED,
+    PAGE_NAMES,
+    ROOT,
+    STEPS,
+    TECHNIQUES,
+    before,
+    files,
+    originals,
+    title,
+)
 
 QUIET_FOLDERS = ("deploy/", "tests/", "static/", "templates/")
 QUIET_TYPES = (".json", ".md", ".png", ".txt")
-PLUMBING = ("conftest.py", "versions.py")
+PLUMBING = ("conftest.py",)
 # Written anew in every chapter: compared with the one before, two programs would only be mixed.
 WHOLE = ("article.py",)
 
@@ -26,16 +37,26 @@ def is_quiet(name: str) -> bool:
     return name.startswith(QUIET_FOLDERS) or name.endswith(QUIET_TYPES) or name in PLUMBING
 
 
-def difference(old: Path, new: Path) -> dict[str, list[str]]:
+def sources(new: Path) -> dict[str, Path]:
+    """Return the files that *new* builds on, by name: of the steps, the last one that has each."""
+    if new == COMBINED:
+        return {name: step / name for step in STEPS for name in files(step)} | originals(new)
+    old = before(new)
+    return {name: old / name for name in files(old)} if old else {}
+
+
+def difference(new: Path) -> dict[str, list[str]]:
     """Return the names of the files that are changed, new, left behind, or the same in *new*."""
-    there, here = files(old), files(new)
-    if old in STEPS and new == COMBINED:  # the steps aren't part of what comes after them
+    there, here = sources(new), files(new)
+    if new == COMBINED:  # the steps aren't part of it, and most that they have is theirs alone
         here = {name: text for name, text in here.items() if not name.startswith("steps/")}
+        there = {name: path for name, path in there.items() if name in here}
+    same = [name for name in here if name in there and there[name].read_bytes() == here[name]]
     return {
-        "changed": [name for name in here if name in there and here[name] != there[name]],
+        "changed": [name for name in here if name in there and name not in same],
         "new": [name for name in here if name not in there],
         "left behind": [name for name in there if name not in here],
-        "the same": [name for name in here if here[name] == there.get(name)],
+        "the same": same,
     }
 
 
@@ -49,16 +70,15 @@ def compare(old: Path | None, new: Path) -> str:
     return done.stdout.decode("utf-8", errors="replace")
 
 
-def text_of(old: Path, new: Path, everything: bool) -> str:
+def text_of(new: Path, everything: bool) -> str:
     """Return a summary of all files, and the differences of those that are code."""
-    names = difference(old, new)
+    there, names = sources(new), difference(new)
     lines = [f"{kind}: {', '.join(found)}" for kind, found in names.items() if found]
     text = "\n".join(lines) + "\n"
     pages = [name for name in PAGE_NAMES if (new / name).exists()]
     for name in [*names["changed"], *names["new"], *(pages if everything else [])]:
         if everything or not is_quiet(name):
-            is_compared = (old / name).exists() and name not in WHOLE
-            text += "\n" + compare(old / name if is_compared else None, new / name)
+            text += "\n" + compare(None if name in WHOLE else there.get(name), new / name)
     return text
 
 
@@ -89,14 +109,13 @@ def chosen(number: str, step: str) -> Path:
 
 def main(number: str, everything: str = "", step: str = "") -> None:
     new = chosen(number, step)
-    old = before(new)
-    if old is None:
+    if before(new) is None:
         technique = TECHNIQUES.get(new.name, "context.py")
         print(f"{title(new)} stands alone; the file to read is {title(new)}/{technique}")
         return
     if not shutil.which("git"):
         sys.exit("git is needed to show a diff; install it first")
-    show(text_of(old, new, bool(everything)))
+    show(text_of(new, bool(everything)))
 
 
 if __name__ == "__main__":

@@ -65,41 +65,55 @@ def check_chapter(number: str) -> None:
         check_folder(chapter)
 
 
-def command_of_app(app: Path) -> list[str]:
+def commands_of_app(app: Path) -> list[list[str]]:
     """Return what serves a chapter or a step; the rest of its settings are in the environment."""
     host = os.environ.get("HOST") or "127.0.0.1"
     port = os.environ.get("PORT") or f"81{app.parts[0][:2]}"
     check_address(host, port)
     check_folder(app)
     os.environ.update(HOST=host, PORT=port)
+    if (app / "article.py").exists():
+        os.environ["ARTICLE_PORT"] = str(int(port) + 100)
+        check_address(host, os.environ["ARTICLE_PORT"])
     if (app / "deploy/Procfile").exists():
         os.environ["FLASK_DEBUG"] = os.environ.get("DEBUG", "")
-        return ["deploy/run.py"]
-    debug = ["--debug"] if os.environ.get("DEBUG") == "1" else ["--no-debug"]
-    command = ["-m", "flask", "--app", "app", *debug, "run", "--host", host, "--port", port]
-    return [*command, "--reload", "--without-threads"]  # as step 1 of chapter 06 has it
+        return [["deploy/run.py"]]
+
+    # As step 1 of chapter 06 has it.
+    debug = "--debug" if os.environ.get("DEBUG") == "1" else "--no-debug"
+    options = [debug, "run", "--host", host, "--reload", "--without-threads", "--port"]
+    return [
+        ["-m", "flask", "--app", "app", *options, port],
+        ["-m", "flask", "--app", "article", *options, os.environ["ARTICLE_PORT"]],
+    ]
 
 
-def run(command: list[str], folder: Path) -> int:
-    """Run Python with *command* until it ends, or until make or the terminal is gone."""
+def run(commands: list[list[str]], folder: Path) -> int:
+    """Run Python with each of *commands* until one ends, or until make or the terminal is gone."""
     make, terminal = os.getppid(), os.isatty(0)
-    with subprocess.Popen([sys.executable, *command], cwd=folder) as server:
-        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the server
-        signal.signal(signal.SIGHUP, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-        while server.poll() is None:
-            if os.getppid() != make or (terminal and not os.isatty(0)):
-                server.terminate()
-            time.sleep(0.2)
-    return abs(int(server.returncode))
+    servers = [subprocess.Popen([sys.executable, *command], cwd=folder) for command in commands]
+
+    def stop(*_: object) -> None:
+        for server in servers:
+            server.terminate()
+
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the servers
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    signal.signal(signal.SIGTERM, stop)
+    while all(server.poll() is None for server in servers):
+        if os.getppid() != make or (terminal and not os.isatty(0)):
+            stop()
+        time.sleep(0.2)
+    stop()
+    return max(abs(server.wait()) for server in servers)
 
 
 def main(what: str, *options: str) -> int:
     if what == "reader":
         if options:
             check_chapter(options[-1])
-        return run(["reader/run.py", *options], Path())
-    return run(command_of_app(Path(what)), Path(what))
+        return run([["reader/run.py", *options]], Path())
+    return run(commands_of_app(Path(what)), Path(what))
 
 
 if __name__ == "__main__":

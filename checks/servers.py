@@ -52,21 +52,21 @@ def answers(port: int) -> bool:
 def process(
     command: list[str],
     folder: Path,
-    port: int,
+    *ports: int,
     up: Callable[[int], bool] = listens,
     **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block; wait first until it's *up*."""
+    """Run a server until the end of the block; wait first until it's *up* on all of its ports."""
     with subprocess.Popen(command, cwd=folder, **options) as server:
         try:
             for _ in range(600):
                 if server.poll() is not None:
                     raise ChildProcessError(f"{command} ended with {server.returncode}")
-                if up(port):
+                if all(up(port) for port in ports):
                     break
                 time.sleep(0.05)
             else:
-                raise ChildProcessError(f"{command} does not start on port {port}")
+                raise ChildProcessError(f"{command} does not start on {ports}")
             yield server
         finally:
             server.terminate()

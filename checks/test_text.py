@@ -20,7 +20,6 @@ from book import (
     COMBINED,
     ONE_TECHNIQUE,
     ROOT,
-    STEP_NAMES,
     STEPS,
     TECHNIQUES,
     chapter_number,
@@ -449,7 +448,7 @@ def code(page: Path) -> Iterator[tuple[str, str]]:
 def test_every_make_command_exists(page: Path) -> None:
     makefile = text_of(ROOT / "Makefile")
     known = {"": [""], "NN": [""]} | {chapter.name[:2]: [""] for chapter in CHAPTERS}
-    known["06"] = ["", *(str(number) for number in range(1, len(STEP_NAMES) + 2))]
+    known["06"] = ["", *(str(number) for number in range(1, len(STEPS) + 2))]
     for where, line in code(page):
         command = r"(?:^|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b(?:.* STEP=(\w+))?"
         for goal, chapter, step in re.findall(command, line):

@@ -32,12 +32,16 @@ def version_of(block: Block) -> str:
     return "82" if re.search(r":82\d\d\b", block.text) else "81"
 
 
-def command_of(folder: Path, version: str, port: int) -> list[str]:
-    """Return what serves a version of a chapter or a step."""
+def commands_of(folder: Path, ports: dict[str, int]) -> dict[tuple[int, ...], list[str]]:
+    """Return what serves the versions of a chapter or a step, by the ports that it listens on."""
     if (folder / "deploy/Procfile").exists():
-        return [sys.executable, "deploy/run.py"]
-    module = "article" if version == "82" else "app"
-    return [sys.executable, "-m", "flask", "--app", module, "run", "--port", str(port)]
+        return {tuple(ports.values()): [sys.executable, "deploy/run.py"]}
+    modules = {"81": "app", "82": "article"}
+    flask = [sys.executable, "-m", "flask", "--app"]
+    return {
+        (port,): [*flask, modules[version], "run", "--port", str(port)]
+        for version, port in ports.items()
+    }
 
 
 @contextmanager
@@ -60,13 +64,14 @@ def served(
         env = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
         env |= {"CURL_HOME": temporary, "PATH": path}
 
-        moved = {}
-        for version in versions:
-            port = free_port(random.sample(range(2000, 8000), 50))
-            moved[f":{version}{number}"] = f":{port}"
-            command = command_of(copy, version, port)
-            its, silent = env | {"PORT": str(port)}, subprocess.DEVNULL
-            server = process(command, copy, port, env=its, stdout=silent, stderr=silent)
+        if (copy / "deploy/Procfile").exists() and (copy / "article.py").exists():
+            versions = {"81", "82"}
+        ports = {version: free_port(random.sample(range(2000, 8000), 50)) for version in versions}
+        moved = {f":{version}{number}": f":{port}" for version, port in ports.items()}
+        env |= {"PORT": str(ports.get("81", "")), "ARTICLE_PORT": str(ports.get("82", ""))}
+        for its_ports, command in commands_of(copy, ports).items():
+            silent = subprocess.DEVNULL
+            server = process(command, copy, *its_ports, env=env, stdout=silent, stderr=silent)
             servers.enter_context(server)
 
         def rerun(block: Block) -> str:
