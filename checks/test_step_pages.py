@@ -19,37 +19,55 @@ from servers import free_port, process
 pytestmark = pytest.mark.drill
 each_step = pytest.mark.parametrize("step", STEPS, ids=title)
 
-ServeStep = Callable[[Path], str]
+ServeStep = Callable[[Path], list[str]]
 
 
 @pytest.fixture
 def serve_step(tmp_path: Path) -> Iterator[ServeStep]:
-    """A function that serves a copy of a step, as make run-06 does, and returns its address."""
+    """A function that serves a copy of a step, as make run-06 does.
+
+    It returns the address of ours and, if there is one, that of the article's version.
+    """
     with ExitStack() as servers:
 
-        def serve_step(step: Path) -> str:
+        def serve_step(step: Path) -> list[str]:
             folder = tmp_path / step.name
             shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
-            port = free_port()
-            command = [sys.executable, "-m", "flask", "run", "--without-threads"]
-            command += ["--port", str(port)]
+            versions = ["app", *(["article"] if (step / "article.py").exists() else [])]
+            ports = {version: free_port() for version in versions}
+            env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
+            env["ARTICLE_PORT"] = str(ports.get("article", ""))
+            flask = [sys.executable, "-m", "flask", "--app"]
+            commands = {
+                (port,): [*flask, version, "run", "--without-threads", "--port", str(port)]
+                for version, port in ports.items()
+            }
             if (folder / "deploy/Procfile").exists():
-                command = [sys.executable, "deploy/run.py"]
-            env = os.environ | {"PORT": str(port)}
-            servers.enter_context(process(command, folder, port, env=env))
-            return f"http://127.0.0.1:{port}/"
+                commands = {tuple(ports.values()): [sys.executable, "deploy/run.py"]}
+            for its_ports, command in commands.items():
+                servers.enter_context(process(command, folder, *its_ports, env=env))
+            return [f"http://127.0.0.1:{port}/" for port in ports.values()]
 
         yield serve_step
 
 
-def visit_step(page: Page, url: str) -> Iterator[str]:
-    """Open the page of a step in each version, before and after a login; yield what is shown."""
-    for query in ("", "?version=article"):
-        page.goto(url + query)
-        yield f"{query or 'this step'}, logged out"
-        page.get_by_text("I am Ada").click()
+def visit_step(page: Page, urls: list[str]) -> Iterator[str]:
+    """Open the page of each version, logged out, logged in if it has that button, and what it links
+    to; yield what is shown."""
+    for url in urls:
+        page.goto(url)
         page.wait_for_load_state("networkidle")
-        yield f"{query or 'this step'}, logged in"
+        yield f"{url}, logged out"
+        links = [str(link.evaluate("link => link.href")) for link in page.locator("main a").all()]
+        log_in = page.get_by_text("I am Ada")
+        if log_in.count():
+            log_in.first.click()
+            page.wait_for_load_state("networkidle")
+            yield f"{url}, logged in"
+        for link in links:
+            if link.startswith(url) and "#" not in link and page.url != link:
+                page.goto(link)
+                yield link
         page.context.clear_cookies()
 
 
