@@ -38,7 +38,7 @@ def serve_step(tmp_path: Path) -> Iterator[ServeStep]:
             env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
             env["ARTICLE_PORT"] = str(ports.get("article", ""))
             flask = [sys.executable, "-m", "flask", "--app"]
-            commands = {
+            commands: dict[tuple[int, ...], list[str]] = {
                 (port,): [*flask, version, "run", "--without-threads", "--port", str(port)]
                 for version, port in ports.items()
             }
