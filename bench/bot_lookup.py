@@ -5,7 +5,6 @@ work here. The article's version opens one for the first request and then never 
 fault and makes it fast.
 """
 
-import functools
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,8 +13,9 @@ from typing import Any
 from flask import Flask, g, session
 
 import calls
+import scripts
 
-calls.use_chapter("06_login_context/steps/1_current_bot")  # its context.py is the chapter's
+scripts.use_chapter("06_login_context/steps/1_current_bot")  # its context.py is the chapter's
 
 Look = Callable[[], str]
 
@@ -70,31 +70,28 @@ ROWS = {
     "current_bot": technique,
     "article": article,
 }
-COLUMNS = {"one lookup": 1, "ten lookups": 10}
 
 
-@functools.cache
-def prepare(row: str) -> tuple[Flask, Look]:
-    return ROWS[row]()
+def prepare(row: str) -> calls.Timers:
+    app, look = ROWS[row]()
+
+    def timer(lookups: int) -> Callable[[], float]:
+        return lambda: sum(seconds(app, look, lookups) for _ in range(calls.LOOPS)) / calls.LOOPS
+
+    return {"one lookup": timer(1), "ten lookups": timer(10)}
 
 
-def seconds(loops: int, row: str, lookups: int) -> float:
-    """Return how long it takes to look *lookups* times in each of *loops* requests."""
-    app, look = prepare(row)
-    total = 0.0
-    for _ in range(loops):
-        with app.test_request_context():
-            session["login"] = "ada"
-            start = time.perf_counter()
-            for _ in range(lookups):
-                name = look()
-            total += time.perf_counter() - start
-            assert name == "Ada Lovelace"
-    return total
+def seconds(app: Flask, look: Look, lookups: int) -> float:
+    """Return how long it takes to look *lookups* times in one request."""
+    with app.test_request_context():
+        session["login"] = "ada"
+        start = time.perf_counter()
+        for _ in range(lookups):
+            name = look()
+        took = time.perf_counter() - start
+    assert name == "Ada Lovelace"
+    return took
 
 
 if __name__ == "__main__":
-    runner = calls.runner()
-    for column, lookups in COLUMNS.items():
-        for row in ROWS:
-            runner.bench_time_func(f"{row} | {column}", seconds, row, lookups)
+    scripts.main(lambda _: calls.measure(prepare, list(ROWS)))

@@ -8,19 +8,20 @@ connection. Every request is another user's.
 import http.client
 import itertools
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import closing
+from subprocess import DEVNULL
 from typing import Any
 
 from flask import Flask, request, session
 from werkzeug.local import LocalProxy, LocalStack
 
 import live
+import scripts
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "06_login_context")]
+scripts.use_chapter("06_login_context/steps/1_current_bot")  # its context.py is the chapter's
+
 REQUESTS = 40
 GUNICORN = (
     "-m gunicorn bots:{version}() --bind 127.0.0.1:{port} --no-control-socket"
@@ -91,35 +92,30 @@ def ask(connection: http.client.HTTPConnection, user: int) -> tuple[int, bool]:
     return answer["number"], answer["user"] != str(user)
 
 
-def alone(port: int, user: int) -> tuple[int, bool]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        return ask(connection, user)
-    finally:
-        connection.close()
-
-
 def measure(server: str, version: str) -> tuple[int, int, int]:
     """Return bots opened and foreign ones met on connections of their own; those met on one."""
     port = live.free_port()
     command = [sys.executable, *server.format(port=port, version=version).split()]
-    with (
-        open(os.devnull, "wb") as log,
-        live.process(command, HERE, port, stdout=log, stderr=log),
-        ThreadPoolExecutor(4) as pool,
-    ):
-        own = list(pool.map(lambda user: alone(port, user), range(REQUESTS)))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def connect() -> closing[http.client.HTTPConnection]:
+        return closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30))
+
+    def alone(user: int) -> tuple[int, bool]:
+        with connect() as connection:
+            return ask(connection, user)
+
+    running = live.process(command, scripts.HERE, port, stdout=DEVNULL, stderr=DEVNULL)
+    with running, ThreadPoolExecutor(4) as pool, connect() as connection:
+        own = list(pool.map(alone, range(REQUESTS)))
         one = [ask(connection, user) for user in range(REQUESTS)]
-        connection.close()
     opened = len({number for number, _ in own})
     return opened, sum(wrong for _, wrong in own), sum(wrong for _, wrong in one)
 
 
-def count(folder: Path) -> live.Table:
-    rows: live.Table = {}
+def count() -> scripts.Table:
+    rows: scripts.Table = {}
     for name, server in SERVERS.items():
-        live.say(name)
+        scripts.say(name)
         rows[name] = {}
         for title, version in {"article": "article", "chapter 06": "chapter"}.items():
             opened, wrong, wrong_on_one = measure(server, version)
@@ -132,4 +128,4 @@ def count(folder: Path) -> live.Table:
 
 
 if __name__ == "__main__":
-    live.main(count)
+    scripts.main(lambda _: count())

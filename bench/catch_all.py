@@ -5,9 +5,10 @@ from typing import Any
 from flask import Flask
 
 import calls
+import scripts
 from calls import BARE, USERS, Version
 
-calls.use_chapter("05_catch_all")
+scripts.use_chapter("05_catch_all")
 
 
 def add_view(app: Flask) -> Flask:
@@ -54,4 +55,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    calls.compare(ROWS, calls.ERRORS)
+    scripts.main(lambda _: calls.compare(ROWS, calls.ERRORS))

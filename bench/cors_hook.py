@@ -3,9 +3,10 @@
 from flask import Flask
 
 import calls
+import scripts
 from calls import Request, Version
 
-calls.use_chapter("02_cors")
+scripts.use_chapter("02_cors")
 
 ORIGIN = "http://127.0.0.1:8100"
 
@@ -71,4 +72,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    calls.compare(ROWS, COLUMNS)
+    scripts.main(lambda _: calls.compare(ROWS, COLUMNS))

@@ -8,9 +8,10 @@ from typing import Any
 from flask import Flask
 
 import calls
+import scripts
 from calls import BARE, USERS, Version
 
-calls.use_chapter("03_error_codes")
+scripts.use_chapter("03_error_codes")
 
 
 def technique() -> Flask:
@@ -93,4 +94,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    calls.compare(ROWS, calls.ERRORS)
+    scripts.main(lambda _: calls.compare(ROWS, calls.ERRORS))

@@ -8,9 +8,10 @@ from typing import Any
 from flask import Flask, request
 
 import calls
+import scripts
 from calls import BARE, ERRORS, USERS, Version
 
-calls.use_chapter("04_http_exception_subclass")
+scripts.use_chapter("04_http_exception_subclass")
 
 
 def technique() -> Flask:
@@ -58,4 +59,8 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    calls.compare(ROWS, {column: ERRORS[column] for column in ("success", "raised 404")})
+    scripts.main(
+        lambda _: calls.compare(
+            ROWS, {column: ERRORS[column] for column in ("success", "raised 404")}
+        )
+    )

