@@ -29,9 +29,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     handlers.init_app(app)
     logins.init_app(app)
+    make_celery(app)
     desk_errors.init_app(app)
     context.init_app(app, login.open_bot)
-    make_celery(app)
     events.init_app(app)
     guard.init_app(app)
 

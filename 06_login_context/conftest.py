@@ -117,8 +117,9 @@ def shared_desk() -> Iterator[Desk]:
 
 @pytest.fixture
 def desk(shared_desk: Desk) -> Desk:
-    """The session's server, with no messages in it; logins have ids of their own anyway."""
-    for pattern in ("history:*", "sent:*"):
+    """The session's server, with nothing in it that belongs to an account; a login has an id of its
+    own anyway."""
+    for pattern in ("history:*", "sent:*", "contacts:*", "fetching:*", "tries:*"):
         for key in shared_desk.redis.keys(pattern):
             shared_desk.redis.delete(key)
     return shared_desk

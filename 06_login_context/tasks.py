@@ -1,7 +1,8 @@
 """Work that no request waits for. A worker that is killed half way leaves it to the next one.
 
-``fetching:<login id>`` in Redis says that a fetch is under way and how far it is. It expires if
-nothing is heard of the fetch any more, so that it can be asked for again.
+``fetching:<account>`` in Redis says that the contacts of an account are being fetched, and how far
+that is. It expires if nothing is heard of the fetch any more, so that it can be asked for again.
+``contacts:<account>`` has what was fetched.
 """
 
 import json
@@ -14,10 +15,12 @@ from werkzeug.exceptions import Unauthorized
 
 from context import bot_context
 from events import sse
-from logins import redis
-from wx import Contact
+from logins import account_of, redis
+from wx import Bot, Contact
 
-TRIES = 10  # deliveries of one task within ten minutes
+Contacts = dict[str, list[Contact]]  # by kind
+TRIES = 10  # runs of one fetch, those included that were cut off
+TEMPORARY = (OSError, RedisError)  # after these, Celery tries again
 
 
 def patience() -> int:
@@ -29,79 +32,83 @@ def patience() -> int:
 
 
 def start_fetch(login_id: str) -> None:
-    """Have the contacts of a login fetched, unless that is under way."""
-    key = f"fetching:{login_id}"
+    """Have the contacts of a login's account fetched, unless that is under way; 401 if the login
+    has ended."""
+    account = account_of(login_id)
+    key = f"fetching:{account}"
     # Two seconds at first: if the task can't be sent, the next attempt finds nothing under way.
     if redis.set(key, "{}", nx=True, ex=2):
-        retrieve_data.delay(login_id)
+        retrieve_data.delay(login_id, account)
         redis.expire(key, patience())  # if it's there: the task may be done already
 
 
-def report(login_id: str, kind: str, done: int, total: int) -> bool:
-    """Tell the page how far the fetch is; False if the login has ended."""
+def report(account: str, kind: str, done: int, total: int) -> None:
+    """Say how far the fetch is, to the pages that are open and to those that are loaded later."""
     progress = {"kind": kind, "done": done, "total": total}
-    with redis.pipeline() as pipe:
-        pipe.exists(f"login:{login_id}")
-        pipe.set(f"fetching:{login_id}", json.dumps(progress), ex=patience())
-        sse.publish(progress, f"login:{login_id}", type="progress", redis=pipe)
-        return bool(pipe.execute()[0])
-
-
-def fail(login_id: str) -> None:
-    """Tell the page that the fetch has failed; it offers to fetch again."""
-    with redis.pipeline() as pipe:
-        pipe.delete(f"fetching:{login_id}")
-        sse.publish({"type": "failed"}, f"login:{login_id}", type="contacts", redis=pipe)
+    with redis.pipeline() as pipe:  # all commands or none
+        pipe.set(f"fetching:{account}", json.dumps(progress), ex=patience())
+        sse.publish(progress, f"account:{account}", type="progress", redis=pipe)
         pipe.execute()
 
 
-def swap_in(login_id: str, data: dict[str, list[Contact]]) -> None:
-    """Replace the contacts of a login, all at once; nothing happens if it has ended."""
+def fail(account: str) -> None:
+    """Give the fetch up; the page says so, and offers to fetch again."""
+    with redis.pipeline() as pipe:
+        pipe.delete(f"fetching:{account}", f"tries:{account}")
+        sse.publish({"type": "failed"}, f"account:{account}", type="contacts", redis=pipe)
+        pipe.execute()
 
-    def swap(pipe: Any) -> None:
-        # WATCHed by redis.transaction: if the login ends from here on, nothing below happens.
-        exists = pipe.exists(f"login:{login_id}")
-        pipe.multi()
-        pipe.delete(f"fetching:{login_id}", f"tries:{login_id}")
-        if exists:
-            pipe.hset(f"login:{login_id}", "contacts", json.dumps(data))
-            sse.publish({"type": "ready"}, f"login:{login_id}", type="contacts", redis=pipe)
 
-    redis.transaction(swap, f"login:{login_id}")
+def swap_in(account: str, contacts: Contacts) -> None:
+    """Replace the contacts of an account, all at once."""
+    with redis.pipeline() as pipe:
+        lifetime = current_app.permanent_session_lifetime  # of the logins, which see them
+        pipe.set(f"contacts:{account}", json.dumps(contacts), ex=lifetime)
+        pipe.delete(f"fetching:{account}", f"tries:{account}")
+        sse.publish({"type": "ready"}, f"account:{account}", type="contacts", redis=pipe)
+        pipe.execute()
+
+
+def fetch_contacts(bot: Bot, account: str) -> Contacts:
+    """Fetch the contacts of an account page by page, and report each page."""
+    contacts: Contacts = {"users": [], "groups": [], "mps": []}
+    done, total = 0, bot.count()
+    for kind, fetch in (("users", bot.friends), ("groups", bot.groups), ("mps", bot.mps)):
+        for page in fetch():
+            contacts[kind] += page
+            done += len(page)
+            report(account, kind, done, total)
+    return contacts
 
 
 @shared_task(  # type: ignore[untyped-decorator]
+    bind=True,  # the task is the first argument
     acks_late=True,
     reject_on_worker_lost=True,
-    autoretry_for=(OSError, RedisError),
-    retry_backoff=True,
+    autoretry_for=TEMPORARY,
     max_retries=5,
+    retry_backoff=True,  # after up to 1, 2, 4, 4 and 4 seconds
+    retry_backoff_max=4,  # seconds; with the fetch itself, less than VISIBILITY_TIMEOUT
 )
-def retrieve_data(login_id: str) -> None:
-    """Fetch the contacts of a login page by page and swap them in; run twice, the end is the same.
+def retrieve_data(task: Any, login_id: str, account: str) -> None:
+    """Fetch the contacts of an account and swap them in; run twice, the end is the same.
 
-    A login that has ended is no error: there is nobody to fetch for.
+    A fetch that has begun goes on after a logout, because other logins of the account wait for it.
     """
-    tries = f"tries:{login_id}"
-    if redis.incr(tries) > TRIES:  # it may be what kills its workers
-        fail(login_id)
+    if redis.incr(f"tries:{account}") > TRIES:  # it may be what kills its workers
+        fail(account)
         return
-    redis.expire(tries, 600)
+    redis.expire(f"tries:{account}", 600)  # seconds
 
-    data: dict[str, list[Contact]] = {"users": [], "groups": [], "mps": []}
     try:
         with bot_context(login_id) as bot:
-            done, total = 0, bot.count()
-            pages = {"users": bot.friends, "groups": bot.groups, "mps": bot.mps}
-            for kind, fetch in pages.items():
-                for contacts in fetch():
-                    data[kind] += contacts
-                    done += len(contacts)
-                    if not report(login_id, kind, done, total):
-                        return
-    except Unauthorized:
-        return
-    except Exception:  # Celery tries again, or gives up; the page may ask for it
-        fail(login_id)
+            swap_in(account, fetch_contacts(bot, account))
+    except Unauthorized:  # this login has ended, so that another one has to ask
+        fail(account)
+    except Exception as error:
+        if isinstance(error, TEMPORARY) and task.request.retries < task.max_retries:
+            # Still under way: no page is to say that it failed, or to start another one.
+            redis.set(f"fetching:{account}", "{}", ex=patience())
+        else:
+            fail(account)
         raise
-    swap_in(login_id, data)

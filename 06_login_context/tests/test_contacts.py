@@ -27,7 +27,7 @@ def ada(app: Flask, log_in: LogIn) -> FlaskClient:
 
 def fetched(app: Flask, client: FlaskClient) -> FlaskClient:
     with client.session_transaction() as session, app.app_context():
-        tasks.retrieve_data(session["login"])
+        tasks.retrieve_data(session["login"], session["account"])
     return client
 
 

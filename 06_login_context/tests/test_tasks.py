@@ -28,8 +28,13 @@ def login_id(client: FlaskClient) -> str:
         return str(session["login"])
 
 
-def progress(desk: Desk, login: str) -> list[int]:
-    return [json.loads(data)["done"] for data in desk.events(f"login:{login}", "progress")]
+def progress(desk: Desk) -> list[int]:
+    return [json.loads(data)["done"] for data in desk.events("account:ada", "progress")]
+
+
+def outcomes(desk: Desk) -> list[str]:
+    """Return how the fetches of ada have ended: ready or failed."""
+    return [json.loads(data)["type"] for data in desk.events("account:ada", "contacts")]
 
 
 def me(client: FlaskClient) -> Any:
@@ -40,8 +45,14 @@ def ready(client: FlaskClient) -> bool:
     return bool(me(client)["ready"])
 
 
-def contacts(desk: Desk, login: str) -> Any:
-    return json.loads(desk.redis.hget(f"login:{login}", "contacts") or "null")
+def contacts(desk: Desk) -> Any:
+    return json.loads(desk.redis.get("contacts:ada") or "null")
+
+
+def fetch(app: Flask, client: FlaskClient) -> None:
+    """Run the task in this process."""
+    with app.app_context():
+        tasks.retrieve_data(login_id(client), "ada")
 
 
 def confirmed(client: FlaskClient) -> dict[str, str]:
@@ -54,13 +65,12 @@ def confirmed(client: FlaskClient) -> dict[str, str]:
 # With a real worker
 
 
-def test_the_worker_fetches_what_a_login_asks_for(
-    desk: Desk, app: Flask, log_in: LogIn, worker: Popen[bytes]
-) -> None:
-    client = log_in(app)
+def test_the_worker_fetches_what_a_login_asks_for(own_desk: Desk, log_in: LogIn) -> None:
+    own_desk.worker()
+    client = log_in(own_desk.app())
     until(lambda: ready(client))
-    assert progress(desk, login_id(client)) == [50, 100, 150, 200, 250, 262, 282]
-    assert desk.events(f"login:{login_id(client)}", "contacts") == ['{"type": "ready"}']
+    assert progress(own_desk) == [50, 100, 150, 200, 250, 262, 282]
+    assert outcomes(own_desk) == ["ready"]
     assert me(client)["fetching"] is None
 
 
@@ -74,36 +84,27 @@ def test_a_killed_workers_task_goes_to_another_with_the_same_end(
 ) -> None:
     first = own_desk.worker(BOT_CLASS="bots.SlowBot", VISIBILITY_TIMEOUT="1")
     client = log_in(own_desk.app(VISIBILITY_TIMEOUT=1))
-    login = login_id(client)
-    until(lambda: progress(own_desk, login))
+    until(lambda: progress(own_desk))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert contacts(own_desk, login) is None  # nothing half done to be seen
+    assert contacts(own_desk) is None  # nothing half done to be seen
     own_desk.worker(VISIBILITY_TIMEOUT="1")
-    undisturbed = log_in(own_desk.app())
-    until(lambda: ready(client) and ready(undisturbed))
-    assert contacts(own_desk, login) == contacts(own_desk, login_id(undisturbed))
+    until(lambda: ready(client))
+    after_the_kill = contacts(own_desk)
+    client.post("/j/contacts")
+    until(lambda: len(outcomes(own_desk)) == 2)
+    assert contacts(own_desk) == after_the_kill
     until(lambda: own_desk.redis.hlen("unacked") == 0)
 
 
 def test_a_worker_that_is_stopped_gives_its_task_back(own_desk: Desk, log_in: LogIn) -> None:
     first = own_desk.worker(BOT_CLASS="bots.SlowBot")
     client = log_in(own_desk.app())
-    until(lambda: progress(own_desk, login_id(client)))
+    until(lambda: progress(own_desk))
     first.send_signal(signal.SIGQUIT)
     first.wait(20)
     own_desk.worker()
     until(lambda: ready(client))
-
-
-def test_a_network_that_fails_is_tried_again(
-    own_desk: Desk, log_in: LogIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLAKY_MARKER", str(tmp_path / "failed"))
-    own_desk.worker(BOT_CLASS="bots.FlakyBot")
-    client = log_in(own_desk.app())
-    until(lambda: ready(client))
-    assert (tmp_path / "failed").exists()
 
 
 def test_a_task_survives_a_redis_that_is_killed(own_desk: Desk, log_in: LogIn) -> None:
@@ -114,6 +115,42 @@ def test_a_task_survives_a_redis_that_is_killed(own_desk: Desk, log_in: LogIn) -
     until(lambda: ready(client))
 
 
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """A function that counts how often a FlakyBot was asked for contacts, in any process."""
+    path = tmp_path / "runs"
+    monkeypatch.setenv("FLAKY_RUNS", str(path))
+    return lambda: path.stat().st_size if path.exists() else 0
+
+
+def test_while_a_retry_waits_the_fetch_is_under_way(
+    own_desk: Desk, log_in: LogIn, runs: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAKY_FAILS", "3")
+    own_desk.worker(BOT_CLASS="bots.FlakyBot")
+    client = log_in(own_desk.app())
+    until(lambda: runs() > 0)
+    while not ready(client):
+        assert me(client)["fetching"] is not None or ready(client)
+        assert client.post("/j/contacts").status_code == 202
+    until(lambda: me(client)["fetching"] is None)
+    # What was asked for when the contacts had come is a fetch of its own.
+    assert outcomes(own_desk) in (["ready"], ["ready", "ready"])
+    assert runs() == 3 + len(outcomes(own_desk))
+
+
+def test_a_fetch_has_failed_when_the_last_try_has(
+    own_desk: Desk, log_in: LogIn, runs: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAKY_FAILS", "1000")
+    own_desk.worker(BOT_CLASS="bots.FlakyBot")
+    client = log_in(own_desk.app())
+    until(lambda: outcomes(own_desk))
+    assert runs() == 1 + tasks.retrieve_data.max_retries
+    assert outcomes(own_desk) == ["failed"]
+    assert (me(client)["ready"], me(client)["fetching"]) == (False, None)
+
+
 # The task itself
 
 
@@ -121,69 +158,58 @@ def test_a_reader_sees_the_old_list_until_the_new_one_is_whole(
     own_desk: Desk, log_in: LogIn
 ) -> None:
     app = own_desk.app(BOT_CLASS="bots.SteadyBot")
-    login = login_id(log_in(app))
-    with app.app_context():
-        tasks.retrieve_data(login)
-    whole = contacts(own_desk, login)
-    own_desk.redis.hset(f"login:{login}", "contacts", '"old"')
+    client = log_in(app)
+    fetch(app, client)
+    whole = contacts(own_desk)
+    own_desk.redis.set("contacts:ada", '"old"')
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(tasks.retrieve_data, login)
-        seen = [contacts(own_desk, login)]
+        done = pool.submit(fetch, app, client)
+        seen = [contacts(own_desk)]
         while not done.done():
-            seen.append(contacts(own_desk, login))
+            seen.append(contacts(own_desk))
     done.result()
-    seen.append(contacts(own_desk, login))
+    seen.append(contacts(own_desk))
     assert (seen[0], seen[-1]) == ("old", whole)
     assert all(value in ("old", whole) for value in seen)
 
 
-def test_run_twice_it_ends_in_the_same_state(desk: Desk, app: Flask, log_in: LogIn) -> None:
-    login = login_id(log_in(app))
-    with app.app_context():
-        tasks.retrieve_data(login)
-        once = contacts(desk, login)
-        tasks.retrieve_data(login)
-    assert contacts(desk, login) == once
-
-
-def test_for_a_login_that_has_ended_it_stops_quietly(own_desk: Desk, log_in: LogIn) -> None:
-    client = log_in(own_desk.app())
-    login = login_id(client)
-    client.post("/j/logout")
-    tasks.retrieve_data(login)
-    assert contacts(own_desk, login) is None
-    assert progress(own_desk, login) == []
-
-
-def test_a_logout_meanwhile_stops_it(own_desk: Desk, log_in: LogIn) -> None:
-    client = log_in(own_desk.app(BOT_CLASS="bots.SlowBot"))
-    login = login_id(client)
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(tasks.retrieve_data, login)
-        until(lambda: progress(own_desk, login))
-        client.post("/j/logout")
-        done.result()
-    assert contacts(own_desk, login) is None
-    assert len(progress(own_desk, login)) < 7
-
-
-def test_what_comes_in_after_the_logout_is_not_kept(desk: Desk, app: Flask, log_in: LogIn) -> None:
-    client = log_in(app)
-    login = login_id(client)
-    client.post("/j/logout")
-    with app.app_context():
-        tasks.swap_in(login, {"users": []})
-    assert contacts(desk, login) is None
-
-
-def test_contacts_go_when_their_login_does(own_desk: Desk, log_in: LogIn) -> None:
+def test_run_twice_it_ends_in_the_same_state(own_desk: Desk, log_in: LogIn) -> None:
     app = own_desk.app()
     client = log_in(app)
-    login = login_id(client)
+    fetch(app, client)
+    once = contacts(own_desk)
+    fetch(app, client)
+    assert contacts(own_desk) == once
+
+
+def test_contacts_go_when_the_last_login_would(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app()
+    fetch(app, log_in(app))
+    lifetime = app.permanent_session_lifetime.total_seconds()
+    assert lifetime - 60 < own_desk.redis.ttl("contacts:ada") <= lifetime
+
+
+def test_if_its_login_has_ended_before_another_one_can_ask(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app()
+    first, second = log_in(app), log_in(app)
+    assert own_desk.redis.llen("celery") == 1
+    login = login_id(first)
+    first.post("/j/logout")
     with app.app_context():
-        tasks.retrieve_data(login)
-    client.post("/j/logout")
-    assert own_desk.redis.keys(f"*{login}*") == []
+        tasks.retrieve_data(login, "ada")
+    assert (contacts(own_desk), outcomes(own_desk)) == (None, ["failed"])
+    assert me(second)["fetching"] is None
+
+
+def test_a_logout_meanwhile_leaves_it_to_the_other_logins(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app(BOT_CLASS="bots.SteadyBot")
+    first, second = log_in(app), log_in(app)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(fetch, app, first)
+        until(lambda: progress(own_desk))
+        first.post("/j/logout")
+        done.result()
+    assert ready(second)
 
 
 # How far it is
@@ -196,10 +222,10 @@ def test_a_page_that_is_loaded_meanwhile_learns_how_far_it_is(
     client = log_in(app)
     assert (me(client)["ready"], me(client)["fetching"]) == (False, {})
     with app.app_context():
-        tasks.report(login_id(client), "users", 50, 282)
+        tasks.report("ada", "users", 50, 282)
     assert me(client)["fetching"] == {"kind": "users", "done": 50, "total": 282}
     with app.app_context():
-        tasks.swap_in(login_id(client), {"users": []})
+        tasks.swap_in("ada", {"users": []})
     assert (me(client)["ready"], me(client)["fetching"]) == (True, None)
 
 
@@ -209,7 +235,7 @@ def test_trap_a_failure_that_is_an_event_alone_is_never_seen_again(
     app = own_desk.app()
     client = log_in(app)
     with app.app_context():
-        tasks.fail(login_id(client))
+        tasks.fail("ada")
     opened_now = client.get("/stream", buffered=False)
     said = b"".join(islice(opened_now.iter_encoded(), 2))
     assert b"failed" not in said  # the event has been sent already
@@ -227,44 +253,51 @@ def test_a_fetch_that_nobody_hears_of_any_more_is_not_under_way(
     assert me(client)["fetching"] == {}
 
 
-def test_contacts_are_fetched_once_at_a_time(own_desk: Desk, log_in: LogIn) -> None:
-    client = log_in(own_desk.app())
-    for _ in range(100):
-        assert client.post("/j/contacts").status_code == 202
+def test_an_account_has_one_fetch_at_a_time_whoever_asks(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app()
+    for client in [log_in(app) for _ in range(10)]:
+        for _ in range(10):
+            assert client.post("/j/contacts").status_code == 202
     assert own_desk.redis.llen("celery") == 1
+    log_in(app, "lin")
+    assert own_desk.redis.llen("celery") == 2
 
 
-def test_a_fetch_that_could_not_be_asked_for_is_not_under_way(desk: Desk, log_in: LogIn) -> None:
-    client = log_in(desk.app())
-    dead = desk.app(CELERY_BROKER_URL="redis://127.0.0.1:1").test_client()
+def test_a_fetch_that_could_not_be_asked_for_is_not_under_way(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    client = log_in(own_desk.app())
+    dead = own_desk.app(CELERY_BROKER_URL="redis://127.0.0.1:1").test_client()
     cookie = client.get_cookie("desk")
     assert cookie
     dead.set_cookie("desk", cookie.value)
-    desk.redis.delete(f"fetching:{login_id(client)}")
+    own_desk.redis.delete("fetching:ada")
     assert dead.post("/j/contacts").status_code == 503
     until(lambda: me(client)["fetching"] is None)  # soon, whatever else has failed
 
 
 def test_what_cannot_be_fetched_is_told_and_can_be_asked_for_again(
-    desk: Desk, log_in: LogIn
+    own_desk: Desk, log_in: LogIn
 ) -> None:
-    app = desk.app(BOT_CLASS="bots.BrokenBot")
-    desk.redis.hset("login:broken", "account", "ada")
-    with app.app_context(), pytest.raises(ValueError, match="a bug of the client"):
-        tasks.retrieve_data("broken")
-    assert desk.events("login:broken", "contacts") == ['{"type": "failed"}']
-    assert log_in(app).post("/j/contacts").status_code == 202
-    assert not desk.redis.exists("fetching:broken")
+    app = own_desk.app(BOT_CLASS="bots.BrokenBot")
+    client = log_in(app)
+    with pytest.raises(ValueError, match="a bug of the client"):
+        fetch(app, client)
+    assert outcomes(own_desk) == ["failed"]
+    assert me(client)["fetching"] is None
+    assert client.post("/j/contacts").status_code == 202
+    assert me(client)["fetching"] == {}
 
 
-def test_a_task_that_kills_its_workers_is_given_up(desk: Desk, app: Flask) -> None:
-    desk.redis.hset("login:poison", "account", "ada")
-    desk.redis.set("tries:poison", tasks.TRIES)  # so often it was delivered and never ended
-    with app.app_context():
-        tasks.retrieve_data("poison")
-    assert contacts(desk, "poison") is None
-    assert not desk.redis.exists("fetching:poison")
-    assert desk.events("login:poison", "contacts") == ['{"type": "failed"}']
+def test_a_task_that_kills_its_workers_is_given_up(own_desk: Desk, log_in: LogIn) -> None:
+    app = own_desk.app()
+    client = log_in(app)
+    own_desk.redis.set("tries:ada", tasks.TRIES)  # so often it was delivered and never ended
+    fetch(app, client)
+    assert (contacts(own_desk), outcomes(own_desk)) == (None, ["failed"])
+    assert me(client)["fetching"] is None
+    fetch(app, client)  # whoever asks again means it
+    assert ready(client)
 
 
 # Traps
@@ -281,7 +314,8 @@ def test_trap_a_silent_broker_is_waited_for(desk: Desk, log_in: LogIn, silent: s
     send = f"from celery import Celery; Celery(broker={silent!r}).send_task('x')"
     wrong = Popen([sys.executable, "-c", send], stderr=DEVNULL)
     client = desk.app(CELERY_BROKER_URL=silent).test_client()
-    assert client.post("/j/login", json=confirmed(client)).status_code == 503
+    answer: Any = client.post("/j/login", json=confirmed(client))
+    assert (answer.status_code, answer.json["error_code"]) == (503, 1009)
     assert wrong.poll() is None  # Celery's own settings: over 150 s
     wrong.kill()
     wrong.wait()

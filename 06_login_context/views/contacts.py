@@ -7,6 +7,7 @@ import unicodedata
 
 from flask import Blueprint, request, session
 
+from context import current_bot
 from exceptions import ParameterException, Success
 from logins import redis
 from tasks import start_fetch
@@ -22,7 +23,7 @@ PLAIN = str.maketrans("łøđ", "lod")
 
 def load() -> dict[str, list[Contact]] | None:
     """Return what the task has fetched; None before it is done."""
-    data = redis.hget(f"login:{session['login']}", "contacts")
+    data = redis.get(f"contacts:{current_bot.self['id']}")
     return json.loads(data) if data else None
 
 
