@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, abort, current_app, session
+from flask import Flask, current_app, session
 from werkzeug.local import LocalProxy
 
 import logins
@@ -20,11 +20,8 @@ def channels() -> list[str]:
 
 
 def seconds_left() -> float:
-    """Return how long the login of this request lasts; 401 if it has ended."""
-    left = redis.pttl(f"login:{session['login']}")
-    if left <= 0:
-        abort(401, "not_logged_in")
-    return float(left / 1000)
+    """Return how long the login of this request lasts; less than 0 if it has just ended."""
+    return float(redis.pttl(f"login:{session['login']}") / 1000)
 
 
 def end_login(login_id: str) -> None:
