@@ -15,8 +15,28 @@ import guard
 import handlers
 import logins
 import uploads
+from context import current_bot
 from make_celery import make_celery
 from views import contacts, login, messages
+
+# The endpoints that need no login; guard.py closes all others.
+PUBLIC = [
+    "index",
+    "login.code_state",
+    "login.login",
+    "login.new_code",
+    "login.picture",
+    "login.whose",
+    "phone.answer",
+    "phone.ask",
+    "static",
+    "uploaded_file",
+]
+
+
+def find_account() -> str:
+    """Return the account of this request's login; 401 without one."""
+    return str(current_bot.self["id"])
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -24,7 +44,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
     settings.load(app, config)
     if proxies := app.config["PROXIES"]:
-        app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies
+        )
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     handlers.init_app(app)
@@ -33,7 +55,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     desk_errors.init_app(app)
     context.init_app(app, login.open_bot)
     events.init_app(app)
-    guard.init_app(app)
+    guard.init_app(app, find_account, public=PUBLIC)
 
     login.init_app(app)
     app.register_blueprint(contacts.bp)
