@@ -3,7 +3,7 @@
 """Login by QR code: a page shows a code, a phone confirms it, the page claims the login.
 
 Setting: ``LOGIN_TTL``, the seconds that a code is good for. A code is the hash ``scan:<token>`` in
-Redis, and Redis' clock says when it ends.
+Redis. Its state is pending, scanned, confirmed or cancelled, and expired once Redis has dropped it.
 """
 
 import hashlib
@@ -15,14 +15,8 @@ from flask import current_app
 import logins
 from logins import redis
 
-OPEN = ("pending", "scanned")  # the others are confirmed, cancelled, expired
-KEEP = 10  # times LOGIN_TTL: a confirmation outlives its code, so that an outage does not lose it
-
-
-def now(client: Any = redis) -> float:
-    """Return the time in seconds since 1970, by the one clock that all machines share: Redis's."""
-    seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1_000_000)
+OPEN = ("pending", "scanned")  # a phone may still answer
+CLAIM_TTL = 1200  # seconds until a confirmed login that no page claims is dropped
 
 
 def token_for(key: str) -> str:
@@ -33,59 +27,59 @@ def token_for(key: str) -> str:
 def new_code(**fields: str) -> tuple[str, str]:
     """Store a new code, with *fields* for the phone to show; return its key and its token."""
     key = secrets.token_urlsafe(32)
-    token = token_for(key)
-    ttl = current_app.config["LOGIN_TTL"]
-    with redis.pipeline() as pipe:
-        pipe.hset(f"scan:{token}", mapping={"state": "pending", "until": now() + ttl, **fields})
-        pipe.expire(f"scan:{token}", KEEP * ttl)
+    code = f"scan:{token_for(key)}"
+    with redis.pipeline() as pipe:  # all commands or none
+        pipe.hset(code, mapping={"state": "pending", **fields})
+        pipe.expire(code, current_app.config["LOGIN_TTL"])
         pipe.execute()
-    return key, token
+    return key, token_for(key)
 
 
-def read_code(token: str, client: Any = redis) -> dict[str, Any]:
-    """Return a code as it is now, with the seconds that it has ``left``; {} if there is none."""
-    code: dict[str, Any] = client.hgetall(f"scan:{token}")
-    if code:
-        code["left"] = max(0.0, float(code["until"]) - now(client))
-        if code["state"] in OPEN and not code["left"]:
-            code["state"] = "expired"
-    return code
+def read_code(token: str) -> dict[str, Any]:
+    """Return the fields of a code, and ``left``, the seconds until Redis drops it."""
+    with redis.pipeline() as pipe:
+        pipe.hgetall(f"scan:{token}")
+        pipe.ttl(f"scan:{token}")
+        fields, left = pipe.execute()
+    return {"state": "expired", **fields, "left": max(left, 0)}
 
 
-def change_state(token: str, state: str, **fields: str) -> tuple[dict[str, Any], bool]:
-    """Bring an open code to *state*.
+def change_state(token: str, state: str, account: str = "") -> bool:
+    """Bring an open code to *state*: scanned, cancelled, or confirmed, with the *account*.
 
-    Return the code as it is then ({}: there is no such code), and whether this call has changed
-    it: of two phones at once, only one does.
+    Return whether this call has done it: of two phones at once, only one does.
     """
+    code = f"scan:{token}"
+    login_id = secrets.token_hex(16)
 
-    def change(pipe: Any) -> tuple[dict[str, Any], bool]:
-        # redis.transaction WATCHes the code. If another process changes it between this line and
-        # EXEC, nothing below happens, and this function is called again.
-        code = read_code(token, pipe)
+    def change(pipe: Any) -> bool:
+        # Redis executes nothing of this if the code changes before EXEC, and redis.transaction
+        # then calls this function again.
+        fields = pipe.hgetall(code)
+        if fields.get("login") == login_id:
+            return True  # it had been executed, and only the response was lost
+        if fields.get("state") not in OPEN:
+            return False
+
         pipe.multi()
-        if fields and fields.items() <= code.items():
-            return code, True  # by this very call, whose response was lost on its way from Redis
-        if code.get("state") not in OPEN or code["state"] == state:
-            return code, False
-
-        new = {"state": state, **fields}
-        pipe.hset(f"scan:{token}", mapping=new)
+        pipe.hset(code, "state", state)
         if state == "confirmed":
-            logins.store(fields["login"], fields["account"], pipe)
-            # It goes again, unless the page claims it.
-            pipe.expire(f"login:{fields['login']}", KEEP * current_app.config["LOGIN_TTL"])
-        return code | new, True
+            pipe.hset(code, "login", login_id)
+            pipe.expire(code, CLAIM_TTL)
+            logins.store(login_id, account, pipe)
+            pipe.expire(f"login:{login_id}", CLAIM_TTL)
+        return True
 
-    code, changed = redis.transaction(change, f"scan:{token}", value_from_callable=True)
-    return code, changed
-
-
-def confirm(token: str, account: str) -> tuple[dict[str, Any], bool]:
-    """Log *account* in, for the page that has the key; return what `change_state` returns."""
-    return change_state(token, "confirmed", login=secrets.token_hex(16), account=account)
+    changed: bool = redis.transaction(change, code, value_from_callable=True)
+    return changed
 
 
-def login_of(key: str) -> str:
-    """Return the login id of the code that has this *key*; "" until a phone has confirmed it."""
-    return redis.hget(f"scan:{token_for(key)}", "login") or ""
+def claim(key: str) -> str | None:
+    """Return the login id for the page with this *key*; None until a phone has confirmed its code.
+
+    A page that got no response may claim again.
+    """
+    login_id: str | None = redis.hget(f"scan:{token_for(key)}", "login")
+    if login_id:
+        redis.expire(f"login:{login_id}", current_app.permanent_session_lifetime)
+    return login_id

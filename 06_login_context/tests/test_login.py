@@ -84,7 +84,7 @@ def test_a_code_can_be_asked_for_until_it_is_confirmed(client: FlaskClient) -> N
     found: Any = client.get(f"/j/login/qr/{made['uuid']}").json
     assert (found["uuid"], found["qr"], found["state"]) == (made["uuid"], made["qr"], "pending")
     assert 100 < found["expires_in"] <= 120
-    assert client.get("/j/login/qr/unknown").status_code == 404
+    assert state(client, "unknown") == "expired"
     assert client.get("/j/login/qr/unknown.svg").status_code == 404
 
 
@@ -252,8 +252,8 @@ def test_a_confirmation_whose_response_from_redis_was_lost_is_still_this_phones(
 
     monkeypatch.setattr(Pipeline, "execute", lose_one)
     with app.app_context():
-        _, done = change_state(uuid, "confirmed", login="0" * 32, account="ada")
-    assert lost and done
+        assert change_state(uuid, "confirmed", "ada")
+    assert lost
 
 
 def test_of_many_phones_at_once_one_wins(app: Flask, client: FlaskClient) -> None:
@@ -272,7 +272,7 @@ def test_a_code_expires(desk: Desk) -> None:
     client = app.test_client()
     made = code(client)
     until(lambda: state(client, made["uuid"]) == "expired")
-    assert scan(app.test_client(), made["uuid"]) == 410
+    assert scan(app.test_client(), made["uuid"]) == 404
     assert result(claim(client, made["key"])) == (400, 1004)
 
 
@@ -343,7 +343,7 @@ def test_a_confirmation_is_useless_without_the_key(
 
 
 def test_a_claim_without_a_response_is_repeated_and_gets_the_same_login(
-    desk: Desk, client: FlaskClient, phone: FlaskClient
+    client: FlaskClient, phone: FlaskClient
 ) -> None:
     made = code(client)
     scan(phone, made["uuid"])
@@ -351,7 +351,6 @@ def test_a_claim_without_a_response_is_repeated_and_gets_the_same_login(
     assert claim(client, made["key"]).status_code == 200
     assert login_id(client) == login_id(phone)
     assert client.get("/j/me").status_code == 200
-    assert 0 < desk.redis.ttl(f"scan:{made['uuid']}") <= 120  # as long as a code is good for
 
 
 def test_many_claims_at_once_are_one_login(app: Flask, client: FlaskClient) -> None:

@@ -77,8 +77,9 @@ def get_logged_in_user(bot: Bot) -> dict[str, str]:
 def scan_url(token: str) -> str:
     """Return where a phone on the same network finds the page for *token*."""
     path = url_for("phone.ask", token=token)
-    if current_app.config["PUBLIC_URL"]:
-        return str(current_app.config["PUBLIC_URL"]).rstrip("/") + path
+    public = current_app.config["PUBLIC_URL"]
+    if public:
+        return str(public).rstrip("/") + path.removeprefix(request.script_root)
     loopback = urlsplit(request.host_url).hostname in ("localhost", "127.0.0.1", "::1")
     listens, port = request.server or ("", None)
     if loopback and listens in ("0.0.0.0", "::"):  # noqa: S104  (on all interfaces)
@@ -100,14 +101,15 @@ def count_code() -> None:
         raise TooManyRequests("Too many codes for one address.", retry_after=max(seconds, 1))
 
 
-def shown(token: str, code: dict[str, Any]) -> dict[str, Any]:
-    """Return what a page shows of a code; ``expires_in`` in seconds."""
+def shown(token: str) -> dict[str, Any]:
+    """Return what a page shows of a code as it is now; ``expires_in`` in seconds."""
+    code = scan.read_code(token)
     return {
         "uuid": token,
         "state": code["state"],
         "qr": url_for("login.picture", token=token),
         "scan_url": scan_url(token),
-        "expires_in": round(code["left"]),
+        "expires_in": code["left"],
     }
 
 
@@ -117,16 +119,13 @@ def new_code() -> Success:
     count_code()
     agent = request.user_agent.string[:300]
     key, token = scan.new_code(address=request.remote_addr or "", agent=agent)
-    return Success(code=201, members={"key": key, **shown(token, scan.read_code(token))})
+    return Success(code=201, members={"key": key, **shown(token)})
 
 
 @bp.get("/login/qr/<token>")
 def code_state(token: str) -> Success:
     """Return a code as it is now. The page asks once a second: a visitor gets no stream."""
-    code = scan.read_code(token)
-    if not code:
-        raise NotFound()
-    return Success(members=shown(token, code))
+    return Success(members=shown(token))
 
 
 @bp.get("/login/qr/<token>.svg")
@@ -139,11 +138,11 @@ def picture(token: str) -> Response:
     return Response(svg.getvalue(), mimetype="image/svg+xml")
 
 
-def page(code: dict[str, Any], done: bool = False, status: int = 200) -> tuple[str, int]:
+def page(token: str, done: bool = False, status: int = 200) -> tuple[str, int]:
     """Return what the phone sees: the question, what it has *done*, or why there is none."""
-    if not done and code.get("state") not in scan.OPEN:
-        status = 410 if code else 404
-    accounts = bot_class().accounts()
+    code, accounts = scan.read_code(token), bot_class().accounts()
+    if not done and code["state"] not in scan.OPEN:
+        status = 404 if code["state"] == "expired" else 410
     return render_template("scan.html", scan=code, done=done, accounts=accounts), status
 
 
@@ -153,7 +152,7 @@ def ask(token: str) -> tuple[str, int]:
 
     Nothing changes: a messenger fetches the link for a preview of it, too, and nobody has seen it.
     """
-    return page(scan.read_code(token))
+    return page(token)
 
 
 @phone.post("/<token>")
@@ -164,16 +163,11 @@ def answer(token: str) -> tuple[str, int]:
     """
     action, account = request.form.get("action"), request.form.get("account")
     if action == "cancel":
-        code, done = scan.change_state(token, "cancelled")
-        return page(code, done)
-    if action == "scanned":
-        code, _ = scan.change_state(token, "scanned")
-        return page(code)
-    if action != "confirm" or account not in [a["id"] for a in bot_class().accounts()]:
-        code, _ = scan.change_state(token, "scanned")
-        return page(code, status=400)
-    code, done = scan.confirm(token, account)
-    return page(code, done)
+        return page(token, scan.change_state(token, "cancelled"))
+    if action == "confirm" and account in [one["id"] for one in bot_class().accounts()]:
+        return page(token, scan.change_state(token, "confirmed", account))
+    scan.change_state(token, "scanned")
+    return page(token, status=200 if action == "scanned" else 400)
 
 
 @phone.errorhandler(RedisError)
@@ -205,19 +199,15 @@ def login() -> Success:
     A page that got no response repeats the request and gets the same login.
     """
     key = key_of_request()
-    login_id = scan.login_of(key)
+    login_id = scan.claim(key)
     try:
         with bot_context(login_id):
             user = get_logged_in_user(current_bot)
     except Unauthorized:
         raise IllegalState("Confirm the code on a phone first.") from None
     start_fetch(login_id)
-    with redis.pipeline() as pipe:  # last: whatever failed before can be tried again
-        pipe.expire(f"login:{login_id}", current_app.permanent_session_lifetime)
-        pipe.expire(f"scan:{scan.token_for(key)}", current_app.config["LOGIN_TTL"])
-        event = {"type": "logged_in", "user": user}
-        sse.publish(event, f"account:{user['account']}", type="login", redis=pipe)
-        pipe.execute()
+    event = {"type": "logged_in", "user": user}
+    sse.publish(event, f"account:{user['account']}", type="login")
     if session.get("login") not in (None, login_id):
         end_login(session["login"])
     session.clear()
@@ -239,11 +229,11 @@ def me() -> Success:
     way)."""
     user = get_logged_in_user(current_bot)  # first, as it raises 401
     with redis.pipeline() as pipe:
-        pipe.hexists(f"login:{session['login']}", "contacts")
-        pipe.get(f"fetching:{session['login']}")
+        pipe.exists(f"contacts:{user['account']}")
+        pipe.get(f"fetching:{user['account']}")
         ready, fetching = pipe.execute()
     progress = json.loads(fetching) if fetching else None
-    return Success(members={"user": user, "ready": ready, "fetching": progress})
+    return Success(members={"user": user, "ready": bool(ready), "fetching": progress})
 
 
 @bp.get("/login")

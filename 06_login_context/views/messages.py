@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Blueprint, current_app, request, url_for
 
-import scan
 from context import current_bot
 from delivery import deliver, history
 from exceptions import ParameterException, Success
+from logins import redis
 from uploads import NAME, upload_folder
 from views.contacts import load
 from views.parameters import json_object, number
@@ -63,6 +63,8 @@ def send() -> Success:
     names = {contact["id"]: contact["name"] for kind in contacts.values() for contact in kind}
     check(data, names)
     to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
+    seconds, microseconds = redis.time()  # the one clock that all machines share
+    now = datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
     message = {
         "id": data["id"],
         "from": current_bot.self["name"],
@@ -71,7 +73,7 @@ def send() -> Success:
         "text": text,
         "attachment": url_for("uploaded_file", filename=file) if file else None,
         "attachment_name": data.get("attachment_name"),
-        "at": datetime.fromtimestamp(scan.now(), UTC).isoformat(timespec="milliseconds"),
+        "at": now.isoformat(timespec="milliseconds"),
         "mine": True,
     }
     current_bot.send(message["id"], to, text, file)
