@@ -30,6 +30,7 @@ from book import (
 from book_pages import PAGES, pages_of
 from comparing import agrees
 from conftest import missing
+from diff import difference
 from pages import VERDICT, Block, Heading, blocks, cards, find, headings, parse, place, text_of
 
 HEADINGS = [
@@ -310,6 +311,20 @@ def test_a_chapter_is_small_and_mostly_its_technique(chapter: Path) -> None:
     total = sum(counts.values())
     assert total <= MOST_LINES[chapter.name[:2]], f"{chapter.name}: {counts}"
     assert technique > total / 2, f"{chapter.name}: {counts}"
+
+
+# Code lines that a step has and the step that it builds on hasn't; deploy/ is plumbing.
+MOST_OWN_LINES = 200
+
+
+@each_step
+def test_a_step_adds_little(step: Path) -> None:
+    names = difference(step)
+    new = [
+        step / name for name in names["changed"] + names["new"] if re.fullmatch(r"\w+\.py", name)
+    ]
+    counts = {path.name: len(code_lines(path)) for path in new if path.name != "conftest.py"}
+    assert sum(counts.values()) <= MOST_OWN_LINES, f"{title(step)}: {counts}"
 
 
 @pytest.mark.drill
