@@ -2,6 +2,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+import article
 from app import create_app
 
 
@@ -13,3 +14,8 @@ def app() -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def article_client() -> FlaskClient:
+    return article.create_app({"TESTING": True}).test_client()

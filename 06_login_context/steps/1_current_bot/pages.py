@@ -10,6 +10,16 @@ from werkzeug.exceptions import Unauthorized
 from wx import ACCOUNTS, Bot
 
 
+def addresses() -> dict[str, str]:
+    """Return where each version is, by the name of its module: on two ports of this host."""
+    ports = {
+        "app": os.environ.get("PORT", "8106"),
+        "article": os.environ.get("ARTICLE_PORT", "8206"),
+    }
+    host = request.host.rsplit(":", 1)[0]
+    return {version: f"http://{host}:{port}/" for version, port in ports.items()}
+
+
 def init_app(app: Flask, current_bot: Bot) -> None:
     """Add the views; *current_bot* is the one in ``context.py`` or the one in ``article.py``."""
 
@@ -18,7 +28,7 @@ def init_app(app: Flask, current_bot: Bot) -> None:
         if account not in ACCOUNTS:
             abort(404)
         session["login"] = account
-        return redirect(url_for("index", version=request.args.get("version")))
+        return redirect(url_for("index"))
 
     @app.get("/")
     def index() -> str:
@@ -28,6 +38,8 @@ def init_app(app: Flask, current_bot: Bot) -> None:
             name = "nobody"
         return render_template(
             "index.html",
+            addresses=addresses(),
+            version=app.name,
             you=ACCOUNTS.get(session.get("login", ""), "nobody"),
             name=name,
             process=os.getpid(),

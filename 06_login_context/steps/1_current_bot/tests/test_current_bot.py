@@ -11,11 +11,10 @@ from flask import Flask, g, session
 from flask.testing import FlaskClient
 
 import article
+from app import open_bot
 from context import current_bot
-from logins import open_bot
 from wx import ACCOUNTS
 
-ARTICLE = "?version=article"
 # Until Flask 3.1, a request inside an app context shares its g; from 3.2 on it has its own.
 G_IS_SHARED = tuple(map(int, version("flask").split(".")[:2])) < (3, 2)
 
@@ -35,9 +34,9 @@ def log_in(app: Flask, account: str) -> FlaskClient:
     return client
 
 
-def name_on_page(client: FlaskClient, query: str = "") -> str:
+def name_on_page(client: FlaskClient) -> str:
     """Return whom the page shows as `current_bot`; fail if its colour and text don't fit."""
-    html = client.get("/" + query).text
+    html = client.get("/").text
     before, _, rest = html.partition('<td id="name" class="')
     colour, _, rest = rest.partition('">')
     you = before.partition('<td id="you">')[2].partition("<")[0]
@@ -59,46 +58,68 @@ def test_each_browser_has_the_account_that_it_clicked(app: Flask) -> None:
     ]
 
 
-def test_the_links_keep_the_version(client: FlaskClient) -> None:
-    assert client.get("/as/ada" + ARTICLE).location == "/" + ARTICLE
+def test_an_unknown_account_is_nobodys(client: FlaskClient) -> None:
     assert client.get("/as/nobody").status_code == 404
+    for unknown in ("", "nobody"):
+        with client.session_transaction() as session:
+            session["login"] = unknown
+        assert name_on_page(client) == "nobody"
+
+
+def test_each_version_links_to_both(
+    client: FlaskClient, article_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 'href="http://localhost:8106/" aria-current="true"' in client.get("/").text
+    assert 'href="http://localhost:8206/" aria-current="false"' in client.get("/").text
+    monkeypatch.setenv("PORT", "1111")
+    monkeypatch.setenv("ARTICLE_PORT", "2222")
+    html = article_client.get("/", base_url="http://[::1]:2222").text
+    assert 'href="http://[::1]:1111/" aria-current="false"' in html
+    assert 'href="http://[::1]:2222/" aria-current="true"' in html
+
+
+def test_a_browser_keeps_the_logins_of_both_versions_apart(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    client.get("/as/ada")
+    cookie = client.get_cookie("session")
+    assert cookie
+    article_client.set_cookie("session", cookie.value)  # it goes to every port of the host
+    article_client.get("/as/lin")
+    kept = article_client.get_cookie("session")
+    assert kept and kept.value == cookie.value
 
 
 def test_trap_a_bot_that_is_never_popped_serves_the_next_request(
-    app: Flask, client: FlaskClient
+    app: Flask, article_client: FlaskClient
 ) -> None:
-    ada, lin = log_in(app, "ada"), log_in(app, "lin")
-    assert [name_on_page(browser, ARTICLE) for browser in (ada, lin, client)] == [
-        ACCOUNTS["ada"],
-        ACCOUNTS["ada"],
-        ACCOUNTS["ada"],
-    ]
-    assert [name_on_page(browser) for browser in (ada, lin, client)] == [
-        ACCOUNTS["ada"],
-        ACCOUNTS["lin"],
-        "nobody",
-    ]
+    def names_of(app: Flask) -> list[str]:
+        browsers = log_in(app, "ada"), log_in(app, "lin"), app.test_client()
+        return [name_on_page(browser) for browser in browsers]
+
+    ada, lin = ACCOUNTS["ada"], ACCOUNTS["lin"]
+    assert names_of(article_client.application) == [ada, ada, ada]
+    assert names_of(app) == [ada, lin, "nobody"]
 
 
-def test_trap_a_thread_per_request_hides_the_fault(app: Flask) -> None:
-    ada, lin = log_in(app, "ada"), log_in(app, "lin")
-
-    def in_new_threads(query: str) -> list[str]:
+def test_trap_a_thread_per_request_hides_the_fault(app: Flask, article_client: FlaskClient) -> None:
+    def in_new_threads(app: Flask) -> list[str]:
         names: list[str] = []
-        for browser in (ada, lin):
-            thread = Thread(target=lambda: names.append(name_on_page(browser, query)))  # noqa: B023
+        for browser in (log_in(app, "ada"), log_in(app, "lin")):
+            thread = Thread(target=lambda: names.append(name_on_page(browser)))  # noqa: B023
             thread.start()
             thread.join()
         return names
 
-    def in_a_thread_of_a_pool(query: str) -> list[str]:
+    def in_a_thread_of_a_pool(app: Flask) -> list[str]:
         with ThreadPoolExecutor(1) as pool:
-            return list(pool.map(lambda browser: name_on_page(browser, query), (ada, lin)))
+            return list(pool.map(name_on_page, (log_in(app, "ada"), log_in(app, "lin"))))
 
+    theirs = article_client.application
     right = [ACCOUNTS["ada"], ACCOUNTS["lin"]]
-    assert in_new_threads(ARTICLE) == right  # as in development, with "flask run"
-    assert in_a_thread_of_a_pool(ARTICLE) == [ACCOUNTS["ada"], ACCOUNTS["ada"]]  # in production
-    assert in_new_threads("") == in_a_thread_of_a_pool("") == right
+    assert in_new_threads(theirs) == right  # as in development, with "flask run"
+    assert in_a_thread_of_a_pool(theirs) == [ACCOUNTS["ada"], ACCOUNTS["ada"]]  # in production
+    assert in_new_threads(app) == in_a_thread_of_a_pool(app) == right
 
 
 # Outside a request
