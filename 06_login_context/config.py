@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.utils import import_string
@@ -16,10 +16,13 @@ from deploy.secret_key import shared_key
 
 DEFAULTS = {
     "BOT_CLASS": "wx.DemoBot",
-    "LOGIN_TTL": 120,  # seconds
+    "LOGIN_TTL": 120,  # seconds that a code is good for
+    "PERMANENT_SESSION_LIFETIME": 31 * 24 * 3600,  # seconds that a login lasts
+    "LOGINS_PER_ACCOUNT": 20,
     "CODES_PER_MINUTE": 60,  # that one address may ask for
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "MESSAGES_KEPT": 1000,  # of each account
+    "MESSAGES_PER_MINUTE": 60,  # that an account may send
     "PUBLIC_URL": None,
     "PROXIES": 0,  # how many in front of this app add X-Forwarded-*
     "UPLOAD_LIMIT": 16 * 1024**2,  # bytes of an attachment
@@ -31,26 +34,25 @@ DEFAULTS = {
     "SESSION_REFRESH_EACH_REQUEST": False,
     **sse.DEFAULTS,
 }
-# The numbers among them, and the least that each may be.
-LEAST = {"LOGIN_TTL": 1, "CODES_PER_MINUTE": 1, "VISIBILITY_TIMEOUT": 1, "PROXIES": 0}
-LEAST |= dict.fromkeys(["MESSAGES_KEPT", "UPLOAD_LIMIT", "MAX_CONTENT_LENGTH", *sse.DEFAULTS], 1)
+# As browsers write it, because it's compared with what they send: without :80 and :443.
+PUBLIC_URL = r"https?://(\[[\da-f:]+\]|[a-z\d.-]+)(?!:80\b|:443\b)(:\d+)?(/.*)?"
 # redis-py takes redis://host/notanumber for database 0, and Celery fails in the worker.
 REDIS_URL = r"unix://.+|rediss?://([^/?]*@)?(\[[\w:]+\]|[\w.-]+)(:\d+)?(/\d*)?(\?.*)?"
 
 
 def check(settings: Mapping[str, Any]) -> None:
     """ValueError names a setting that can't work, and not its value, which may be a secret."""
-    for name, least in LEAST.items():
-        if type(settings[name]) is not int or settings[name] < least:
+    for name, default in DEFAULTS.items():
+        value, least = settings[name], 0 if name == "PROXIES" else 1
+        if type(default) is int and (type(value) is not int or value < least):
             raise ValueError(f"{name} has to be a whole number, {least} or more")
-    lifetime = settings["PERMANENT_SESSION_LIFETIME"]
-    if not isinstance(lifetime, timedelta) and (type(lifetime) is not int or lifetime < 1):
-        raise ValueError("PERMANENT_SESSION_LIFETIME has to be a number of seconds")
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         if not re.fullmatch(REDIS_URL, str(settings[name])):
             raise ValueError(f"{name} has to be like redis://host:6379/0 or unix:///path?db=0")
-    if not re.match(r"https?://[\w\[]", str(settings["PUBLIC_URL"] or "http://localhost")):
-        raise ValueError("PUBLIC_URL has to begin with https:// and a host")
+    if not re.fullmatch(PUBLIC_URL, str(settings["PUBLIC_URL"] or "http://localhost")):
+        raise ValueError("PUBLIC_URL has to be like https://desk.example, as browsers write it")
+    if not isinstance(settings["TRUSTED_HOSTS"], list | None):
+        raise ValueError('TRUSTED_HOSTS has to be a list of names, such as ["desk.example"]')
     if len(str(settings["SECRET_KEY"])) < 16 or isinstance(settings["SECRET_KEY"], int):
         raise ValueError("SECRET_KEY has to be a text of 16 characters or more, not a number")
     try:
@@ -72,5 +74,8 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or shared_key(Path(app.instance_path))
     settings.setdefault("CELERY_BROKER_URL", settings["REDIS_URL"])
     check(settings)
-    if str(settings["PUBLIC_URL"]).startswith("https:"):
+    public = urlsplit(settings["PUBLIC_URL"] or "")
+    if settings["TRUSTED_HOSTS"] and public.hostname:
+        settings["TRUSTED_HOSTS"] = [*settings["TRUSTED_HOSTS"], public.hostname]
+    if public.scheme == "https":
         settings.update(SESSION_COOKIE_SECURE=True, SESSION_COOKIE_NAME="__Host-desk")

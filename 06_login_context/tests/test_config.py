@@ -7,6 +7,7 @@ from traceback import format_exception_only
 
 import pytest
 
+from config import DEFAULTS
 from conftest import Desk
 from deploy.secret_key import shared_key
 from make_celery import broker_url
@@ -16,15 +17,29 @@ REFUSED: dict[str, list[object]] = {
     "VISIBILITY_TIMEOUT": [-1],
     "CODES_PER_MINUTE": [0, "many"],
     "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", "os", 5, None],
-    "PUBLIC_URL": ["desk.example", 8, "https://"],
+    "PUBLIC_URL": [
+        "desk.example",
+        8,
+        "https://",
+        "https://Desk.example",
+        "https://bücher.example",
+        "https://desk.example:port",
+        "https://ada:secret@desk.example",
+        "https://desk.example:443",
+        "http://desk.example:80/app",
+    ],
     "PROXIES": [-1, "one"],
+    "TRUSTED_HOSTS": ["desk.example", 5],
+    "LOGINS_PER_ACCOUNT": [0],
+    "MESSAGES_PER_MINUTE": [0],
+    "MESSAGES_KEPT": [0, "all"],
     "UPLOAD_LIMIT": [0, "16m"],
     "MAX_CONTENT_LENGTH": [0, "64k", None],
     "SSE_MAX_STREAMS": ["many"],
     "SSE_QUEUE": [0],
     "SSE_HEARTBEAT": [0, 0.5],
     "SSE_HISTORY": [0],
-    "PERMANENT_SESSION_LIFETIME": ["month", 0, None],
+    "PERMANENT_SESSION_LIFETIME": ["month", 0, None, timedelta(hours=1)],
     "SECRET_KEY": [1234567890123456, "short"],
     "REDIS_URL": [
         "localhost:6379",
@@ -37,8 +52,9 @@ REFUSED: dict[str, list[object]] = {
     "CELERY_BROKER_URL": ["nowhere", "foo://:hunter2@h", "redis://:hunter2@h/celery"],
 }
 TAKEN: dict[str, list[object]] = {
-    "PERMANENT_SESSION_LIFETIME": [3600, timedelta(hours=1)],
-    "PUBLIC_URL": [None, "https://desk.example", "http://[::1]:8106"],
+    "PERMANENT_SESSION_LIFETIME": [3600],
+    "PUBLIC_URL": [None, "https://desk.example/app/", "http://[::1]:8106", "http://a-1.b:8000"],
+    "TRUSTED_HOSTS": [None, [], ["desk.example", ".desk.lan"]],
     "PROXIES": [0, 2],
     "CELERY_BROKER_URL": [
         "redis://h",
@@ -92,9 +108,22 @@ def test_the_environment_goes_before_the_defaults_and_the_argument_before_both(
     assert desk.app(LOGIN_TTL=40).config["LOGIN_TTL"] == 40
 
 
-def test_the_lifetime_of_a_login_may_be_a_number_of_seconds(desk: Desk) -> None:
+def test_the_lifetime_of_a_login_is_a_number_of_seconds(desk: Desk) -> None:
+    assert desk.app().permanent_session_lifetime == timedelta(days=31)
     app = desk.app(PERMANENT_SESSION_LIFETIME=3600)  # as FLASK_PERMANENT_SESSION_LIFETIME gives it
     assert app.permanent_session_lifetime == timedelta(hours=1)
+
+
+def test_every_number_is_checked(desk: Desk) -> None:
+    numbers = {name for name, value in DEFAULTS.items() if type(value) is int}
+    assert numbers <= REFUSED.keys()
+
+
+def test_public_urls_host_is_always_trusted(desk: Desk) -> None:
+    public = {"PUBLIC_URL": "https://desk.example:8443/app"}
+    assert desk.app(**public).config["TRUSTED_HOSTS"] is None  # guard.py knows PUBLIC_URL
+    trusted = desk.app(**public, TRUSTED_HOSTS=["desk.lan"]).config["TRUSTED_HOSTS"]
+    assert trusted == ["desk.lan", "desk.example"]
 
 
 def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
