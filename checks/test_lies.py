@@ -19,9 +19,10 @@ WHERE = [
     "test_use.py",
     "test_neighbours.py",
 ]
-SELECTED = """test_text and not drill and not transcript_is or transcript_is and 03_error or test_figures
-    or test_exercises and 03_error or setting or test_neighbours and 04 and package and every_app"""
-
+SELECTED = """
+    test_text and not drill and not transcript_is or transcript_is and 03_error or test_figures or
+    test_exercises and 03_error or setting or test_neighbours and 04 and package
+"""
 CUT = "```python errors.py\n"
 BOTH = "curl http://127.0.0.1:8103/j/boom http://127.0.0.1:8203/j/boom"
 SIXTH = "06_login_context"

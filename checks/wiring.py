@@ -1,8 +1,9 @@
 """Copy a chapter's technique into another app, as its README says, and send requests to the result.
 
-The apps are in neighbours/. What to copy, import and wire up stands in the README's section "Use it
-in your app": the files it links to, one app, and blocks named after the neighbour that needs them.
-What such a block defines replaces what the neighbour has by that name; the rest is added.
+The apps are in neighbours/, each beside a file that says what works in it. What to copy, import and
+wire up stands in the README's section "Use it in your app": the files it links to, one app, and
+blocks named after the neighbour that needs them. What such a block defines replaces what the
+neighbour has by that name; the rest is added.
 """
 
 import ast
@@ -12,10 +13,13 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection
+from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,12 +35,60 @@ from pages import blocks, section
 
 TITLE = "Use it in your app"
 TABLE = "If your app has ..."
+NEIGHBOURS = ROOT / "checks/neighbours"
 # Each process that serves an app is forked from one that has imported these.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     """pytest wiring apiflask asgiref.sync flask_cors flask_login flask_restful flask_restx
     flask_smorest flask_wtf sentry_sdk sentry_sdk.integrations.flask""".split()
 )
+
+
+@dataclass
+class Row:
+    """A row of a table "If your app has ..." as a test.
+
+    *says* are lines as in `Client.follow`, *changed* those requests of *used* that are answered
+    differently than before: ``METHOD PATH STATUS -> what the new answer has``. *more* is code that
+    the reader writes; *edit* is a copied file, a text in it, and what they put there instead, if
+    anything.
+    """
+
+    says: str = "check"
+    changed: str = ""
+    more: str = ""
+    edit: tuple[str, ...] = ()
+
+
+class Neighbour:
+    """An app, as neighbours/*.toml describes it.
+
+    *name* is what the tables call it, *path* a file or folder, *module* what is imported, *mount*
+    the prefix that it's served below, *used* the requests that work before anything is copied, and
+    *views* are two more views, in its style.
+    """
+
+    def __init__(self, toml: Path) -> None:
+        told = tomllib.loads(toml.read_text(encoding="utf-8"))
+        self.name: str = told.pop("name")
+        self.path = NEIGHBOURS / told.pop("path", f"{toml.stem}.py")
+        self.module: str = told.pop("module", toml.stem)
+        self.mount: str = told.pop("mount", "")
+        self.used: list[str] = told.pop("used").splitlines()
+        self.views: str = told.pop("views", "")
+        self.rows = {key: Row(**row) for key, row in told.items()}
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_package(self) -> bool:
+        folder: Path = self.path / self.module
+        return folder.is_dir()
+
+    def row(self, number: str, place: str) -> Row:
+        """Return what is said of a chapter; without a row, its technique just works."""
+        return self.rows.get(f"{number} {place}") or self.rows.get(number) or Row()
 
 
 @dataclass
@@ -54,46 +106,20 @@ class Recipe:
         return self.chapter.name
 
 
-@dataclass(frozen=True)
-class Neighbour:
-    """An app: its name in the tables, its path in neighbours/, the module to import."""
-
-    name: str
-    path: str  # a file, or a folder
-    module: str
-    mount: str = ""  # the prefix that it's served below
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def is_package(self) -> bool:
-        return (ROOT / "checks/neighbours" / self.path / self.module).is_dir()
-
-
-# Reading the README
-
-
-def plain(name: str) -> str:
-    """Return a neighbour's name without the backticks, which the fence of a block can't have."""
-    return name.replace("`", "").strip()
-
-
 def table(page: Path) -> dict[str, str]:
     """Return the table "If your app has ...": by the name in its first cell, the other cells.
 
-    A cell may have several names, with commas between them.
+    A cell may have several names, with commas between them. They lose their backticks, which the
+    fence of a block can't have.
     """
     for (_, head), *rows in tables(page):
         if head[0] == TABLE:
-            return {
-                plain(name): " ".join(cells[1:])
-                for _, cells in rows
-                for name in cells[0].split(", ")
-            }
+            named = [(cells[0].replace("`", ""), " ".join(cells[1:])) for _, cells in rows]
+            return {name: text for names, text in named for name in names.split(", ")}
     return {}
 
 
+@cache
 def recipe(chapter: Path) -> Recipe:
     """Read the README of *chapter*. LookupError: its section doesn't have exactly one app."""
     page = chapter / "README.md"
@@ -139,10 +165,8 @@ def split(code: str) -> tuple[list[str], list[str]]:
 def subject(node: ast.stmt) -> str:
     """Return what a statement is about, by which one replaces another; nothing if it's alone."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        for decorator in map(ast.unparse, node.decorator_list):
-            if "errorhandler(" in decorator:
-                return decorator
-        return node.name
+        handled = [ast.unparse(one) for one in node.decorator_list]
+        return next((one for one in handled if "errorhandler(" in one), node.name)
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0])
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
@@ -152,34 +176,23 @@ def subject(node: ast.stmt) -> str:
     return ""
 
 
-def merged(old: ast.stmt, new: ast.stmt, text: str) -> str:
-    """Return what a reader makes of a statement of theirs, *old*, where the README has *new*.
-
-    Of two calls, the new one gets the arguments of the old one as well: ``api = Api(app, "/v1")``
-    and ``api = OurApi(app)`` make ``api = OurApi(app, "/v1")``. Of two functions, the old one
-    begins with the ``if`` of the new one. Otherwise that is *text*, the code of the new one.
-    """
-    if isinstance(old, ast.Assign) and isinstance(new, ast.Assign):
-        was, now = old.value, new.value
-        if isinstance(was, ast.Call) and isinstance(now, ast.Call):
+def with_arguments(old: ast.stmt, new: ast.stmt) -> str:
+    """Return ``x = New(...)`` with the arguments of ``x = Old(...)``; nothing for anything else."""
+    match old, new:
+        case ast.Assign(value=ast.Call() as was), ast.Assign(value=ast.Call() as now):
             named = [keyword.arg for keyword in now.keywords]
-            now.keywords += [keyword for keyword in was.keywords if keyword.arg not in named]
             now.args = was.args
+            now.keywords += [keyword for keyword in was.keywords if keyword.arg not in named]
             return ast.unparse(new)
-    if isinstance(old, ast.FunctionDef) and isinstance(new, ast.FunctionDef):
-        first = new.body[0]
-        if isinstance(first, ast.If):
-            theirs, ours = old.args.args[0].arg, new.args.args[0].arg
-            [branch] = ast.parse(re.sub(rf"\b{ours}\b", theirs, ast.unparse(first))).body
-            old.body.insert(0, branch)
-            return ast.unparse(old)
-    return text
+    return ""
 
 
 def replace(source: str, extra: list[str]) -> tuple[str, list[str]]:
     """Put each statement of *extra* in the place of the one of *source* that it's about.
 
-    What comes before it in *extra* goes with it. Return the new source and what has no place.
+    What comes before it in *extra* goes with it. A call keeps the arguments that it had: ``api =
+    Api(app, "/v1")`` becomes ``api = OurApi(app, "/v1")``. Return the new source and what has no
+    place.
     """
     waiting: list[str] = []
     for text in extra:
@@ -187,7 +200,7 @@ def replace(source: str, extra: list[str]) -> tuple[str, list[str]]:
         waiting.append(text)
         for old, old_text in statements(source):
             if subject(new) and subject(new) == subject(old):
-                waiting[-1] = merged(old, new, text)
+                waiting[-1] = with_arguments(old, new) or text
                 source = source.replace(old_text, "\n\n\n".join(waiting), 1)
                 waiting = []
                 break
@@ -199,9 +212,8 @@ def insert(source: str, imports: list[str], first: list[str], last: list[str]) -
 
     That is the end of the factory if it has one, before it returns the app.
     """
-    tree = ast.parse(source)
-    body = tree.body
-    for node in tree.body:
+    body = ast.parse(source).body
+    for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == "create_app":
             body = node.body
     lines = source.splitlines()
@@ -229,13 +241,10 @@ def untold(code: str, text: str) -> list[str]:
     """Return the modules that *code* imports with a dot, as far as *text* doesn't say so."""
     text = " ".join(text.split())  # the page breaks its lines wherever they are full
     together = ", ".join(re.findall(r"from \. import ([\w, ]+)", text)).split(", ")
-    found = [
-        name for name in re.findall(r"(?m)^from \. import (\w+)$", code) if name not in together
-    ]
-    for name in re.findall(r"(?m)^from \.(\w+) import", code):
-        if f"from .{name} import" not in text:
-            found.append(name)
-    return found
+    alone = re.findall(r"(?m)^from \. import (\w+)$", code)
+    of_it = re.findall(r"(?m)^from \.(\w+) import", code)
+    missing = [name for name in alone if name not in together]
+    return missing + [name for name in of_it if f"from .{name} import" not in text]
 
 
 def renamed(code: str, names: dict[str, str]) -> str:
@@ -246,107 +255,86 @@ def renamed(code: str, names: dict[str, str]) -> str:
     return code
 
 
-# Building and serving
+# Building
 
 
 class Copy:
     """*neighbour* with a technique in it, in *folder*."""
 
-    def __init__(self, folder: Path, neighbour: Neighbour, recipe: Recipe | None = None) -> None:
+    def __init__(self, folder: Path, neighbour: Neighbour) -> None:
         self.folder = folder
         self.neighbour = neighbour
-        self.recipe = recipe
-        path = ROOT / "checks/neighbours" / neighbour.path
-        if path.is_dir():
-            shutil.copytree(path, folder, dirs_exist_ok=True)
+        if neighbour.path.is_dir():
+            shutil.copytree(neighbour.path, folder, dirs_exist_ok=True)
         else:
-            shutil.copy(path, folder)
-        inner = neighbour.module if neighbour.is_package else f"{neighbour.module}.py"
-        self.main = folder / inner / "__init__.py" if neighbour.is_package else folder / inner
+            shutil.copy(neighbour.path, folder)
+        inner = f"{neighbour.module}/__init__.py" if neighbour.is_package else ""
+        self.main = folder / (inner or f"{neighbour.module}.py")
 
-    def adapt(self, code: str, is_theirs: bool = False) -> str:
-        """Import the copied modules in *code* by the names that they have here.
+    def wire(self, recipe: Recipe, place: str, more: str = "") -> None:
+        """Copy the technique; *place* is "first" or "last", *more* is what its user writes then.
 
-        AssertionError: the README doesn't say so, and the code isn't *theirs*, the neighbour's.
+        AssertionError: the README doesn't say which imports get a dot.
         """
-        assert self.recipe
-        code = renamed(code, self.new_names())
-        if self.neighbour.is_package:
-            code = with_dots(code, self.recipe.modules)
-            silent = [] if is_theirs else untold(code, self.recipe.text)
-            where = f"{self.recipe}/README.md: {TITLE!r}"
-            assert not silent, f"{where} doesn't say that {silent} get a dot in a package"
-        return code
-
-    def new_names(self) -> dict[str, str]:
-        """Return what the table calls the copy of each module whose name is taken."""
-        assert self.recipe
-        found = {}
-        row = self.recipe.rows.get(str(self.neighbour), "")
-        for module in self.recipe.modules:
-            offered = re.findall(rf"`(\w+_{module}|{module}_\w+)(?:\.py)?`", row)
+        # What the table calls the copy of a module whose name is taken.
+        names = {}
+        for module in recipe.modules:
+            told = recipe.rows.get(self.neighbour.name, "")
+            offered = re.findall(rf"`(\w+_{module}|{module}_\w+)(?:\.py)?`", told)
             if offered and (self.main.parent / module).is_dir():
-                found[module] = offered[0]
-        return found
+                names[module] = offered[0]
 
-    def wire(self, place: str, more: str = "") -> None:
-        """Copy the technique; *place* is "first" or "last", *more* is what its user writes then."""
-        assert self.recipe
-        names = self.new_names()
-        for module in self.recipe.modules:
-            code = (self.recipe.chapter / f"{module}.py").read_text(encoding="utf-8")
-            name = names.get(module, module)
-            (self.main.parent / f"{name}.py").write_text(self.adapt(code), encoding="utf-8")
+        def adapt(code: str, is_theirs: bool = False) -> str:
+            code = renamed(code, names)
+            if self.neighbour.is_package:
+                code = with_dots(code, recipe.modules)
+                silent = [] if is_theirs else untold(code, recipe.text)
+                where = f"{recipe}/README.md: {TITLE!r}"
+                assert not silent, f"{where} doesn't say that {silent} get a dot in a package"
+            return code
 
-        imports, wiring = split(self.adapt(self.recipe.app))
-        wiring = [text for text in wiring if not text.endswith("app = Flask(__name__)")]
+        for module in recipe.modules:
+            code = adapt((recipe.chapter / f"{module}.py").read_text(encoding="utf-8"))
+            copy = self.main.parent / f"{names.get(module, module)}.py"
+            copy.write_text(code, encoding="utf-8")
+
         source = self.main.read_text(encoding="utf-8")
-        rest: list[str] = []
-        block = self.recipe.extras.get(str(self.neighbour))
-        if block:
-            extra_imports, extra = split(self.adapt(block))
-            imports += extra_imports
-            source, extra = replace(source, extra)
-            # By another name, the block's call of init_app is instead of the app's.
-            for module in re.findall(r"(?m)^from (\w+) import init_app as", block):
-                wiring = [text for text in wiring if f"{module}.init_app(" not in text]
-            code, rest = replace("\n\n\n".join(wiring), extra)
-            wiring = [code]
-
-        more_imports, more_code = split(self.adapt(more, is_theirs=True))
-        imports += more_imports
-        source, more_code = replace(source, more_code)
-        code, more_code = replace("\n\n\n".join(wiring), more_code)
-        wiring = [code]
-        rest += more_code
+        imports, wiring = split(adapt(recipe.app))
+        wiring = [text for text in wiring if not text.endswith("app = Flask(__name__)")]
+        block = recipe.extras.get(self.neighbour.name, "")
+        # By another name, the block's call of init_app is instead of the app's.
+        for module in re.findall(r"(?m)^from (\w+) import init_app as", block):
+            wiring = [text for text in wiring if f"{module}.init_app(" not in text]
+        rest = []
+        for code in (adapt(block), adapt(more, is_theirs=True)):
+            its_imports, others = split(code)
+            imports += its_imports
+            source, others = replace(source, others)
+            wired, others = replace("\n\n\n".join(wiring), others)
+            wiring = [wired]
+            rest += others
         settings = [text for text in rest if text.startswith("app.config")]
-        wiring = [*settings, *wiring]
         rest = [text for text in rest if text not in settings]
-        first = wiring if place == "first" else []
-        last = rest if place == "first" else wiring + rest
+        wiring = [*settings, *wiring]
+        first, last = (wiring, rest) if place == "first" else ([], wiring + rest)
         self.main.write_text(insert(source, imports, first, last), encoding="utf-8")
 
-    def edit(self, edits: dict[str, tuple[str, str]]) -> None:
-        """In copied files, by name: put a text in the place of another."""
-        for name, (old, new) in edits.items():
-            path = self.main.parent / name
-            code = path.read_text(encoding="utf-8")
-            assert code.count(old) == 1, f"{name} doesn't have {old!r} once"
-            path.write_text(code.replace(old, new), encoding="utf-8")
+    def edit(self, name: str, old: str, new: str) -> None:
+        """In a copied file, put a text in the place of another."""
+        path = self.main.parent / name
+        code = path.read_text(encoding="utf-8")
+        assert code.count(old) == 1, f"{name} doesn't have {old!r} once"
+        path.write_text(code.replace(old, new), encoding="utf-8")
 
     def command(self, server: str, port: int) -> list[str]:
         """Return the command that serves the app with gunicorn or waitress."""
-        name = "app"
-        if "application = " in self.main.read_text(encoding="utf-8"):
-            name = "application"
-        is_factory = self.neighbour.is_package
-        address = f"127.0.0.1:{port}"
-        if server == "gunicorn":
-            name = "create_app()" if is_factory else name
-            options = ["--bind", address, "--no-control-socket"]
-        else:
-            name = "create_app" if is_factory else name
-            options = ["--listen", address, *(["--call"] if is_factory else [])]
+        is_mounted = "\napplication = " in self.main.read_text(encoding="utf-8")
+        name = "application" if is_mounted else "app"
+        options = {"gunicorn": ["--no-control-socket", "--bind"], "waitress": ["--listen"]}[server]
+        options.append(f"127.0.0.1:{port}")
+        if self.neighbour.is_package:
+            name = {"gunicorn": "create_app()", "waitress": "create_app"}[server]
+            options += {"gunicorn": [], "waitress": ["--call"]}[server]
         return [sys.executable, "-m", server, *options, f"{self.neighbour.module}:{name}"]
 
     @contextmanager
@@ -365,90 +353,6 @@ class Copy:
             process.kill()
 
 
-@dataclass
-class Answer:
-    """A response: its status, headers and body."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def __str__(self) -> str:
-        return f"{self.status}\n{self.headers}{self.body.decode(errors='replace')}"
-
-
-class Client:
-    """Sends requests to a copy that is served; with cookies, if it's in a process of its own."""
-
-    def __init__(self, copy: Copy) -> None:
-        self.name = copy.neighbour.name
-        self.mount = copy.neighbour.mount
-        self.folder = copy.folder
-
-    def open(self, method: str, path: str, **arguments: Any) -> Answer:
-        """Send a request; the arguments are those of Werkzeug's client."""
-        raise NotImplementedError
-
-    def get(self, path: str, **arguments: Any) -> Answer:
-        return self.open("GET", path, **arguments)
-
-    def post(self, path: str, **arguments: Any) -> Answer:
-        return self.open("POST", path, **arguments)
-
-
-class Forked(Client):
-    """A client of an app in a process that was forked for it. AssertionError: the app raises."""
-
-    def __init__(self, copy: Copy, connection: Connection) -> None:
-        super().__init__(copy)
-        self.connection = connection
-
-    def open(self, method: str, path: str, **arguments: Any) -> Answer:
-        status, headers, body = self.ask("open", {"method": method, "path": path, **arguments})
-        return Answer(status, Headers(headers), body)
-
-    def value(self, expression: str) -> Any:
-        """Return the value of an expression in the neighbour's module; ``app`` is the app."""
-        return self.ask("value", {"expression": expression})
-
-    def ask(self, action: str, arguments: dict[str, Any]) -> Any:
-        try:
-            self.connection.send((action, arguments))
-            problem, answer = self.connection.recv()
-        except (EOFError, ConnectionError):
-            problem = "the app doesn't start"
-        if problem:
-            raise AssertionError(f"{problem}\n{self.log()}")
-        return answer
-
-    def log(self) -> str:
-        """Return what the app has written to its log so far."""
-        return (self.folder / "log.txt").read_text(encoding="utf-8")
-
-
-class Real(Client):
-    """A client of an app behind a real server."""
-
-    def __init__(self, copy: Copy, port: int) -> None:
-        super().__init__(copy)
-        self.port = port
-
-    def open(self, method: str, path: str, **arguments: Any) -> Answer:
-        request = EnvironBuilder(path, method=method, **arguments).get_request()
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request(method, path, request.get_data(), dict(request.headers))
-            response = connection.getresponse()
-            return Answer(response.status, Headers(response.getheaders()), response.read())
-
-
 def serve(folder: str, module: str, connection: Connection) -> None:
     """Import an app and answer what comes through *connection*; runs in a process of its own."""
     log = os.open(f"{folder}/log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -464,7 +368,7 @@ def serve(folder: str, module: str, connection: Connection) -> None:
         try:
             action, arguments = connection.recv()
         except EOFError:
-            return
+            os._exit(0)  # at once, whatever the app's libraries would still do
         problem, answer = "", None
         try:
             if action == "value":
@@ -477,3 +381,169 @@ def serve(folder: str, module: str, connection: Connection) -> None:
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
         connection.send((problem, answer))
+
+
+# Asking
+
+
+@dataclass
+class Answer:
+    """A response: its status, headers and body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __str__(self) -> str:
+        return f"{self.status}\n{self.headers}{self.body.decode(errors='replace')}"
+
+    def lacks(self, expected: str) -> list[str]:
+        """Return which of the *expected* parts, with `` | `` between them, aren't there.
+
+        A part is a status, an object of JSON that the body is, or a text, in which spaces don't
+        count; one with ``!`` before it must not be there.
+        """
+
+        def dense(text: str) -> str:
+            return text.replace(" ", "")
+
+        def is_there(part: str) -> bool:
+            if part.isdigit():
+                return self.status == int(part)
+            if part.startswith("{") and part.endswith("}"):
+                return bool(self.json == json.loads(part))
+            unwanted = part.startswith("!")
+            return (dense(part.removeprefix("!")) in dense(str(self))) != unwanted
+
+        return [part for part in expected.split(" | ") if not is_there(part)]
+
+
+def request_of(line: str) -> tuple[str, str, dict[str, Any]]:
+    """Return method, path and arguments of a request, such as ``POST /x | {} | Origin: http://y``.
+
+    What comes behind the path is JSON, a header, a field of a form, or ``file`` for an upload of 7
+    bytes (``file 100``: of 100), ``nested`` or ``broken`` for such JSON.
+    """
+    target, *options = line.split(" | ")
+    method, path = target.split(" ")
+    headers: dict[str, str] = {}
+    form: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"headers": headers}
+    for option in options:
+        kind, _, size = option.partition(" ")
+        if option[0] == "{" or option in ("nested", "broken"):
+            arguments["data"] = {"nested": "[" * 100_000, "broken": "{"}.get(option, option)
+            headers["Content-Type"] = "application/json"
+        elif kind == "file":
+            form["file"] = (BytesIO(b"x" * int(size or 7)), "a.png")
+        elif ": " in option:
+            name, _, headers[name] = option.partition(": ")
+        else:
+            name, _, form[name] = option.partition("=")
+    if form:
+        arguments["data"] = form
+    return method, path, arguments
+
+
+class Client:
+    """Sends requests to a copy that is served; with cookies, if it's in a process of its own."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.neighbour = copy.neighbour
+        self.mount = copy.neighbour.mount
+        self.folder = copy.folder
+        self.always: dict[str, str] = {}
+        self.seen = {"<token>": "", "<location>": ""}
+
+    def send(self, method: str, path: str, arguments: dict[str, Any]) -> Answer:
+        """Send a request; the arguments are those of Werkzeug's client."""
+        raise NotImplementedError
+
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression in the neighbour's module; ``app`` is the app."""
+        raise NotImplementedError
+
+    def open(self, method: str, path: str, headers: Any = None, **arguments: Any) -> Answer:
+        """Send a request to a path of the app, below its mount, or to a whole URL."""
+        if path.startswith("http"):
+            scheme, _, host, path = path.split("/", 3)
+            path, arguments["base_url"] = f"/{path}", f"{scheme}//{host}"
+        elif not path.startswith(f"{self.mount}/"):  # as links have it
+            path = self.mount + path
+        arguments["headers"] = self.always | (headers or {})
+        return self.send(method, path, arguments)
+
+    def ask(self, line: str) -> Answer:
+        """Send the request of a line; what has been seen before is filled in."""
+        for name, value in self.seen.items():
+            line = line.replace(name, value)
+        method, path, arguments = request_of(line)
+        answer = self.open(method, path, **arguments)
+        if path.endswith("/token"):
+            self.seen["<token>"] = answer.body.decode()
+        self.seen["<location>"] = answer.headers.get("Location", "")
+        return answer
+
+    def follow(self, line: str) -> None:
+        """Do what a line says. AssertionError: something else comes of it.
+
+        ``GET /x -> 404 | text`` asks, and says what the answer has. ``>>> a == b`` asks for the
+        value of an expression, which is True or None. ``always | Name: value`` is for a header of
+        each request from then on.
+        """
+        if line.startswith(">>> "):
+            value = self.value(line.removeprefix(">>> "))
+            assert value in (True, None), f"{line}: {value}"
+        elif line.startswith("always | "):
+            name, _, value = line.removeprefix("always | ").partition(": ")
+            self.always[name] = value.replace("<token>", self.seen["<token>"])
+        else:
+            request, _, expected = line.replace("<mount>", self.mount).partition(" -> ")
+            answer = self.ask(request)
+            lacks = answer.lacks(expected) if expected else []
+            assert not lacks, f"{request}: {lacks} isn't so: {answer}"
+
+
+class Forked(Client):
+    """A client of an app in a process that was forked for it. AssertionError: the app raises."""
+
+    def __init__(self, copy: Copy, connection: Connection) -> None:
+        super().__init__(copy)
+        self.connection = connection
+
+    def send(self, method: str, path: str, arguments: dict[str, Any]) -> Answer:
+        status, headers, body = self.call("open", {"method": method, "path": path, **arguments})
+        return Answer(status, Headers(headers), body)
+
+    def value(self, expression: str) -> Any:
+        return self.call("value", {"expression": expression})
+
+    def call(self, action: str, arguments: dict[str, Any]) -> Any:
+        try:
+            self.connection.send((action, arguments))
+            problem, answer = self.connection.recv()
+        except (EOFError, ConnectionError):
+            problem = "the app doesn't start"
+        if problem:
+            log = (self.folder / "log.txt").read_text(encoding="utf-8")
+            raise AssertionError(f"{problem}\n{log}")
+        return answer
+
+
+class Real(Client):
+    """A client of an app behind a real server."""
+
+    def __init__(self, copy: Copy, port: int) -> None:
+        super().__init__(copy)
+        self.port = port
+
+    def send(self, method: str, path: str, arguments: dict[str, Any]) -> Answer:
+        request = EnvironBuilder(path, method=method, **arguments).get_request()
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, path, request.get_data(), dict(request.headers))
+            response = connection.getresponse()
+            return Answer(response.status, Headers(response.getheaders()), response.read())

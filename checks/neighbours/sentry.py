@@ -2,6 +2,7 @@
 
 import sentry_sdk
 from flask import Flask, abort
+from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
 REPORTS = []
@@ -14,7 +15,12 @@ class Collect(Transport):
             REPORTS.append(event)
 
 
-sentry_sdk.init(dsn="https://key@sentry.example/1", transport=Collect)
+sentry_sdk.init(
+    dsn="https://key@sentry.example/1",
+    transport=Collect,
+    integrations=[FlaskIntegration()],
+    auto_enabling_integrations=False,  # or it looks for forty other libraries each time
+)
 app = Flask(__name__)
 
 
