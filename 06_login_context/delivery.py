@@ -1,8 +1,9 @@
 # From "A Flask API, one technique at a time", chapter 06. SPDX-License-Identifier: 0BSD
 # Needs Flask 3.1, Werkzeug 3.1 and redis-py 8.1, or later.
-"""Messages: stored and published once, however often they are sent.
+"""Messages of an account: stored and published together, once for each id.
 
-Setting: ``MESSAGES_KEPT``, of each account.
+Setting: ``MESSAGES_KEPT``, of each account. A message's id is known for as long as the message is
+kept.
 """
 
 import json
@@ -12,47 +13,47 @@ from flask import current_app
 
 from events import sse
 from logins import redis
-from wx import bot_class
-
-REPEATABLE = 24 * 60 * 60  # seconds in which a message that is sent again is known
+from wx import Message
 
 
-def deliver(message: dict[str, Any], sender: str, to: list[str]) -> dict[str, Any]:
-    """Keep *message* for those who are accounts of this desk, and show it on their pages.
+def deliver(message: Message, account: str) -> Message:
+    """Keep *message* for *account*, and show it on the account's pages; return it as it is kept.
 
-    Return the message; if one with its id has been delivered before, that one.
+    If one with its id is there already, nothing happens, and that one is returned.
     """
-    sent = f"sent:{sender}:{message['id']}"
-    accounts = {account["id"] for account in bot_class().accounts()}
+    history, ids = f"history:messages:{account}", f"history:ids:{account}"
 
-    def keep(pipe: Any) -> dict[str, Any]:
-        # WATCHed by redis.transaction: of two requests with the same id, only one gets to EXEC.
-        before = pipe.get(sent)
+    def keep(pipe: Any) -> Message:
+        # redis.transaction WATCHes the ids. If another process adds one between this line and
+        # EXEC, nothing below happens, and this function is called again.
+        number = pipe.zscore(ids, message["id"])
+        known = [] if number is None else pipe.zrange(history, number, number, byscore=True)
+        newest = pipe.zrange(ids, -1, -1, withscores=True)
         pipe.multi()
-        if before:
-            known: dict[str, Any] = json.loads(before)
-            return known
+        if known:
+            return dict(json.loads(known[0]))
 
-        pipe.set(sent, json.dumps(message), ex=REPEATABLE)
-        for id in accounts & {sender, *to}:
-            copy = message | {"mine": id == sender}
-            kept = current_app.config["MESSAGES_KEPT"]
-            pipe.xadd(
-                f"history:{id}", {"message": json.dumps(copy)}, maxlen=kept, approximate=False
-            )
-            sse.publish(copy, f"account:{id}", redis=pipe)
-        return message
+        kept = message | {"mine": message["from_id"] == account}
+        after = newest[0][1] + 1 if newest else 1
+        too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
+        for key, member in (ids, message["id"]), (history, json.dumps(kept)):
+            pipe.zadd(key, {member: after})
+            pipe.zremrangebyrank(key, 0, too_old)
+        sse.publish(kept, f"account:{account}", redis=pipe)
+        return kept
 
-    kept: dict[str, Any] = redis.transaction(keep, sent, value_from_callable=True)
-    return kept
+    return dict(redis.transaction(keep, ids, value_from_callable=True))
 
 
-def history(account: str, before: str | None, per_page: int) -> tuple[list[Any], str | None]:
+def history(account: str, before: str | None, per_page: int) -> tuple[list[Message], str | None]:
     """Return a page of an account's messages, newest first, and what to ask for the next one as
     *before*: None if this is the last one."""
-    # A page begins at an id and not at a number, because new messages don't move the ids.
-    start = f"({before}" if before else "+"
-    found = redis.xrevrange(f"history:{account}", max=start, count=per_page + 1)
+    # A page begins at a number that a message keeps, because new messages don't move it.
+    start = f"({before}" if before else "+inf"
+    found = redis.zrange(
+        f"history:messages:{account}", start, "-inf",
+        byscore=True, desc=True, offset=0, num=per_page + 1, withscores=True,
+    )  # fmt: skip
     page = found[:per_page]
-    older = page[-1][0] if len(found) > per_page else None
-    return [json.loads(entry["message"]) for _, entry in page], older
+    older = str(int(page[-1][1])) if len(found) > per_page else None
+    return [json.loads(text) for text, _ in page], older

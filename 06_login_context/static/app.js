@@ -292,7 +292,8 @@ function showMessages(messages, arrived) { // those that are not there yet, wher
 
 function showMessage({ id, from, from_id, to, text, at, attachment, attachment_name, mine }) {
   // The marks keep a name that runs from right to left from turning its neighbours around.
-  const names = to.map((name) => `\u2068${name}\u2069`).join(", ");
+  const names = mine && to.map((name) => `\u2068${name}\u2069`).join(", ");
+  const file = attachment && `uploads/${attachment}`;
   const item = copy("message", mine ? `To ${names}` : from);
   const part = (selector) => item.querySelector(selector);
   item.id = `m-${id}`;
@@ -302,8 +303,8 @@ function showMessage({ id, from, from_id, to, text, at, attachment, attachment_n
   write(part(".text"), text);
 
   const picture = /\.(gif|jpe?g|png)$/.test(attachment);
-  if (picture) Object.assign(part("img"), { src: attachment, alt: attachment_name ?? "Picture" });
-  for (const link of item.querySelectorAll(".picture, .attachment")) link.href = attachment;
+  if (picture) Object.assign(part("img"), { src: file, alt: attachment_name ?? "Picture" });
+  for (const link of item.querySelectorAll(".picture, .attachment")) link.href = file;
   // The file's own name is the hash of its content.
   part(".attachment").download = attachment_name ?? "";
   part(".attachment").textContent = attachment_name || "Attachment";

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from wx import DemoBot
+from network import DemoBot
 
 
 class QuickBot(DemoBot):

@@ -1,11 +1,16 @@
-"""Messages of the account that is logged in."""
+"""Messages of the account that is logged in.
+
+Settings: ``MESSAGES_PER_MINUTE``, that an account may send (files count as well), and
+``MESSAGES_KEPT`` (delivery.py).
+"""
 
 import re
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, current_app, request, url_for
+from flask import Blueprint, current_app, request
+from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
 from context import current_bot
 from delivery import deliver, history
@@ -52,32 +57,51 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
         raise ParameterException(wrong)
 
 
+@bp.before_app_request
+def count_sent() -> None:
+    """Count what an account sends; TooManyRequests beyond ``MESSAGES_PER_MINUTE``."""
+    if request.endpoint not in ("messages.send", "upload"):
+        return
+    key = f"sending:{current_bot.self['id']}"
+    with redis.pipeline() as pipe:
+        pipe.set(key, 0, ex=60, nx=True)
+        pipe.incr(key)
+        pipe.ttl(key)
+        _, sent, seconds = pipe.execute()
+    if sent > current_app.config["MESSAGES_PER_MINUTE"]:
+        raise TooManyRequests("Too many messages in a minute.", retry_after=max(seconds, 1))
+
+
 @bp.post("/messages")
 def send() -> Success:
     """Send ``text`` and perhaps ``attachment`` to ``recipients``: 201, or 1000 with the faults.
 
-    A client that got no response repeats the request with the same ``id``: it is sent once.
+    A client that got no response repeats the request with the same ``id``: it arrives once.
     """
     data = {"id": secrets.token_hex(8), **json_object()}
     contacts = load() or {}
     names = {contact["id"]: contact["name"] for kind in contacts.values() for contact in kind}
     check(data, names)
-    to, text, file = list(dict.fromkeys(data["recipients"])), data["text"], data.get("attachment")
+    to, me = list(dict.fromkeys(data["recipients"])), current_bot.self
     seconds, microseconds = redis.time()  # the one clock that all machines share
     now = datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
     message = {
         "id": data["id"],
-        "from": current_bot.self["name"],
-        "from_id": current_bot.self["id"],
+        "from": me["name"],
+        "from_id": me["id"],
         "to": [names[id] for id in to],
-        "text": text,
-        "attachment": url_for("uploaded_file", filename=file) if file else None,
+        "text": data["text"],
+        "attachment": data.get("attachment"),
         "attachment_name": data.get("attachment_name"),
         "at": now.isoformat(timespec="milliseconds"),
-        "mine": True,
     }
-    current_bot.send(message["id"], to, text, file)
-    return Success(code=201, members={"message": deliver(message, current_bot.self["id"], to)})
+    # The network comes first. If the rest fails, the client repeats all of it; the other way round,
+    # a page would show a message as sent that never leaves.
+    try:
+        current_bot.send(message, to)
+    except OSError as error:
+        raise ServiceUnavailable("The chat network is away.", retry_after=2) from error
+    return Success(code=201, members={"message": deliver(message, me["id"])})
 
 
 @bp.get("/messages")
@@ -87,7 +111,7 @@ def list_messages() -> Success:
     ``older`` is what the next page asks for as ``before``; it's null on the last one.
     """
     before, per_page = request.args.get("before"), number("per_page", 50, 100)
-    if before is not None and not re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", before):
+    if before is not None and not re.fullmatch("[1-9][0-9]{0,14}", before):
         raise ParameterException({"before": ["What the page before had as older is needed."]})
     messages, older = history(current_bot.self["id"], before, per_page)
     return Success(members={"messages": messages, "older": older})

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from flask import current_app
 from werkzeug.utils import import_string
@@ -24,6 +24,9 @@ class Contact(TypedDict):
 
 
 Pages = Iterator[list[Contact]]
+# It has at least an id, and from_id, who sent it. The desk's also have from (a name), to (a list of
+# names), text, at (ISO 8601), attachment (a file in UPLOAD_FOLDER, or None) and attachment_name.
+Message = dict[str, Any]
 
 
 class Bot(Protocol):
@@ -47,11 +50,19 @@ class Bot(Protocol):
     def groups(self) -> Pages: ...
     def mps(self) -> Pages: ...
 
-    def send(self, id: str, recipients: list[str], text: str, attachment: str | None) -> None:
-        """Send to contacts, by id; *attachment* names a file in UPLOAD_FOLDER.
+    def send(self, message: Message, recipients: list[str]) -> None:
+        """Send to contacts, by id; OSError if it may not have been sent.
 
-        A message that is sent again has the same *id*, so that the network can drop it.
+        A message that is sent again has the same id, so that it can be dropped.
         """
+
+    def messages(self) -> Iterator[Message | None]:
+        """Yield what comes for the account, and None every half second while nothing does.
+
+        A message counts as received when the next one is asked for. Until then it would come
+        again, also to the next process. OSError: the connection is lost.
+        """
+        ...
 
 
 ACCOUNTS = {"ada": "Ada Lovelace", "lin": "林徽因", "omar": "عمر الخيام"}
@@ -100,8 +111,11 @@ class DemoBot:
     def mps(self) -> Pages:
         return self.pages("mp", [])
 
-    def send(self, id: str, recipients: list[str], text: str, attachment: str | None) -> None:
-        """There is no network; contacts.py shows a message to the accounts of this desk."""
+    def send(self, message: Message, recipients: list[str]) -> None:
+        """There is no network, before step 7."""
+
+    def messages(self) -> Iterator[Message | None]:
+        return iter([])
 
 
 def bot_class() -> type[Bot]:
