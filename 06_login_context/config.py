@@ -15,7 +15,7 @@ from deploy import redis_server
 from deploy.secret_key import shared_key
 
 DEFAULTS = {
-    "BOT_CLASS": "wx.DemoBot",
+    "BOT_CLASS": "network.DemoBot",
     "LOGIN_TTL": 120,  # seconds that a code is good for
     "PERMANENT_SESSION_LIFETIME": 31 * 24 * 3600,  # seconds that a login lasts
     "LOGINS_PER_ACCOUNT": 20,
