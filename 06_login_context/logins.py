@@ -54,7 +54,7 @@ def create(account: str) -> str:
 def account_of(login_id: str | None) -> str:
     """Return the account of a login; 401 if there is none, or if any process has ended it."""
     account: str | None = redis.hget(f"login:{login_id}", "account") if login_id else None
-    if not account:
+    if account is None:
         abort(401, "not_logged_in")
     return account
 

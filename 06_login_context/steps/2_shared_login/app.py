@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
+from flask import Flask, abort
 from flask.cli import with_appcontext
 
-import article
 import context
 import logins
 import pages
-import versions
 from context import bot_context, current_bot
 from deploy import redis_server
 from deploy.secret_key import shared_key
-from wx import Bot, get_bot
+from wx import ACCOUNTS, Bot, DemoBot
 
 
 def open_bot(login_id: str | None) -> Bot:
-    return get_bot(logins.account_of(login_id))
+    """Return the bot of a login; 401 without one, or if its account is gone."""
+    account = logins.account_of(login_id)
+    if account not in ACCOUNTS:
+        abort(401)
+    return DemoBot(account)
 
 
 @click.command()
@@ -36,7 +38,6 @@ def whoami(login_id: str) -> None:
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Build the app; settings come from ``FLASK_*`` variables, then from *config*."""
     app = Flask(__name__)
-    app.config["BOT_CLASS"] = "wx.DemoBot"
     app.config["REDIS_URL"] = os.environ.get("REDIS_URL")
     app.config.from_prefixed_env()
     app.config.from_mapping(config)
@@ -46,6 +47,5 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     logins.init_app(app)
     context.init_app(app, open_bot)
     pages.init_app(app, logins.create, logins.end)
-    versions.init_app(app, article.create_app(app.config))
     app.cli.add_command(whoami)
     return app

@@ -20,8 +20,14 @@ def current_name() -> str | None:
         return None
 
 
-def back_to_page() -> Response:
-    return redirect(url_for("index", version=request.args.get("version")), 303)
+def addresses() -> dict[str, str]:
+    """Return where each version is, by the name of its module: on two ports of this host."""
+    ports = {
+        "app": os.environ.get("PORT", "8106"),
+        "article": os.environ.get("ARTICLE_PORT", "8206"),
+    }
+    host = request.host.rsplit(":", 1)[0]
+    return {version: f"http://{host}:{port}/" for version, port in ports.items()}
 
 
 def init_app(
@@ -33,6 +39,8 @@ def init_app(
     def index() -> str:
         return render_template(
             "index.html",
+            addresses=addresses(),
+            version=app.name,
             name=current_name(),
             login_id=session.get("login"),
             process=os.getpid(),
@@ -50,11 +58,11 @@ def init_app(
         if "login" in session:  # otherwise it would stay until it expires
             end_login(session["login"])
         session["login"] = create_login(account)
-        return back_to_page()
+        return redirect(url_for("index"), 303)
 
     @app.post("/logout")
     def log_out() -> Response:
         # The cookie stays as it is: from now on, its login id must be worth nothing anywhere.
         if "login" in session:
             end_login(session["login"])
-        return back_to_page()
+        return redirect(url_for("index"), 303)

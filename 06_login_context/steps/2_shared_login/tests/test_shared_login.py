@@ -8,6 +8,7 @@ from secrets import token_hex
 from typing import Any
 from urllib.request import HTTPCookieProcessor, build_opener
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
@@ -16,8 +17,6 @@ from werkzeug.exceptions import Unauthorized
 from app import create_app
 from deploy.secret_key import shared_key
 from wx import ACCOUNTS
-
-ARTICLE = "?version=article"
 
 
 class Browser:
@@ -30,11 +29,11 @@ class Browser:
     def post(self, path: str) -> None:
         self.opener.open(self.address + path, data=b"").close()
 
-    def ask(self, query: str = "") -> dict[int, str | None]:
+    def ask(self) -> dict[int, str | None]:
         """Ask until two processes have answered; return whom each of them knows."""
         names: dict[int, str | None] = {}
         for _ in range(1000):
-            with self.opener.open(f"{self.address}/me{query}") as response:
+            with self.opener.open(f"{self.address}/me") as response:
                 answer = json.load(response)
             names[answer["process"]] = answer["name"]
             if len(names) == 2:
@@ -78,22 +77,43 @@ def test_a_new_login_ends_the_one_before(app: Flask, client: FlaskClient) -> Non
     assert isinstance(result.exception, Unauthorized)
 
 
-def test_the_buttons_keep_the_version(client: FlaskClient) -> None:
-    assert client.post("/login/ada" + ARTICLE).location == "/" + ARTICLE
-    assert client.post("/logout" + ARTICLE).location == "/" + ARTICLE
+def test_without_an_account_it_is_no_login(client: FlaskClient, redis_url: str) -> None:
     assert client.post("/login/nobody").status_code == 404
+    for data in ({"name": "of an older version"}, {"account": ""}, {"account": "nobody"}):
+        with client.session_transaction() as session, Redis.from_url(redis_url) as redis:
+            session["login"] = token_hex()
+            redis.hset(f"login:{session['login']}", mapping=data)
+        assert name(client) is None
+
+
+def test_each_version_links_to_both(
+    client: FlaskClient, article_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 'href="http://localhost:8106/" aria-current="true"' in client.get("/").text
+    assert 'href="http://localhost:8206/" aria-current="false"' in client.get("/").text
+    monkeypatch.setenv("PORT", "1111")
+    monkeypatch.setenv("ARTICLE_PORT", "2222")
+    html = article_client.get("/", base_url="http://[::1]:2222").text
+    assert 'href="http://[::1]:1111/" aria-current="false"' in html
+    assert 'href="http://[::1]:2222/" aria-current="true"' in html
+
+
+def test_a_browser_keeps_the_logins_of_both_versions_apart(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    client.post("/login/ada")
+    cookie = client.get_cookie("session")
+    assert cookie
+    article_client.set_cookie("session", cookie.value)  # it goes to every port of the host
+    article_client.post("/login/lin")
+    kept = article_client.get_cookie("session")
+    assert kept and kept.value == cookie.value
+    assert (name(client), name(article_client)) == (ACCOUNTS["ada"], ACCOUNTS["lin"])
 
 
 def test_a_command_knows_the_login_too(app: Flask, client: FlaskClient) -> None:
     client.post("/login/lin")
     assert app.test_cli_runner().invoke(args=["whoami", login_id(client)]).output == "林徽因\n"
-
-
-def test_a_login_that_nobody_ends_expires(app: Flask, client: FlaskClient, redis_url: str) -> None:
-    client.post("/login/ada")
-    with Redis.from_url(redis_url) as redis:
-        seconds: Any = redis.ttl(f"login:{login_id(client)}")
-    assert 0 < seconds <= app.permanent_session_lifetime.total_seconds()
 
 
 def test_without_redis_it_is_503_and_says_when_to_retry(tmp_path: Path) -> None:
@@ -109,26 +129,27 @@ def test_without_redis_it_is_503_and_says_when_to_retry(tmp_path: Path) -> None:
 # Two processes
 
 
-def test_trap_a_dict_belongs_to_one_process(web: str) -> None:
-    browser = Browser(web)
-    browser.post("/login/ada" + ARTICLE)
-    assert set(browser.ask(ARTICLE).values()) == {ACCOUNTS["ada"], None}
+def test_trap_a_dict_belongs_to_one_process(servers: tuple[str, str]) -> None:
+    theirs, ours = map(Browser, servers)
+    for browser in (theirs, ours):
+        browser.post("/login/ada")
+    assert set(theirs.ask().values()) == {ACCOUNTS["ada"], None}
+    assert set(ours.ask().values()) == {ACCOUNTS["ada"]}
 
-    browser.post("/login/ada")
-    assert set(browser.ask().values()) == {ACCOUNTS["ada"]}
 
+def test_trap_a_logout_in_one_process_leaves_the_login_in_the_other(
+    servers: tuple[str, str],
+) -> None:
+    theirs, ours = map(Browser, servers)
 
-def test_trap_a_logout_in_one_process_leaves_the_login_in_the_other(web: str) -> None:
-    browser = Browser(web)
-
-    def known_after_logout(query: str) -> set[str | None]:
-        browser.post("/login/ada" + query)
-        browser.post("/logout" + query)
-        return set(browser.ask(query).values())
+    def known_after_logout(browser: Browser) -> set[str | None]:
+        browser.post("/login/ada")
+        browser.post("/logout")
+        return set(browser.ask().values())
 
     # It depends on which process gets the request, and with it, on luck.
-    assert any(ACCOUNTS["ada"] in known_after_logout(ARTICLE) for _ in range(50))
-    assert all(known_after_logout("") == {None} for _ in range(10))
+    assert any(ACCOUNTS["ada"] in known_after_logout(theirs) for _ in range(50))
+    assert all(known_after_logout(ours) == {None} for _ in range(10))
 
 
 def test_trap_a_process_with_another_key_refuses_the_cookie(redis_url: str, tmp_path: Path) -> None:
