@@ -40,6 +40,11 @@ assert client.post("/logout").status_code == 200
 client.set_cookie("session", cookie.value)
 assert client.get("/me").status_code == 401  # a copy of the cookie is worth nothing
 assert client.post("/logout").status_code == 200
+client.post("/login/ada")
+others = [app.test_client() for _ in range(20)]
+assert {other.post("/login/ada").text for other in others} == {"ada"}
+assert client.get("/me").status_code == 401  # an account has 20 logins
+assert {other.get("/me").text for other in others} == {"ada"}
 """,
     "3_task": """
 import subprocess, sys
