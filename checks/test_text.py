@@ -42,17 +42,19 @@ HEADINGS = [
     "Exercises",
     "Next",
 ]
-BLOCKS = [block for page in PAGES for block in blocks(page)]
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-each_app = pytest.mark.parametrize("app", APPS, ids=title)
-each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=title)
-each_technique = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=title)
-each_step = pytest.mark.parametrize("step", STEPS, ids=title)
 
 
 def names_a_file(block: Block) -> bool:
     """Tell whether a block does; else it names nothing, or what an app has (wiring.py)."""
     return bool(block.file) and (block.language != "python" or block.file.endswith(".py"))
+
+
+EXCERPTS = [block for page in PAGES for block in blocks(page) if names_a_file(block)]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+each_app = pytest.mark.parametrize("app", APPS, ids=title)
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=title)
+each_technique = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=title)
+each_step = pytest.mark.parametrize("step", STEPS, ids=title)
 
 
 def texts(page: Path) -> Iterator[tuple[str, SyntaxTreeNode]]:
@@ -78,7 +80,7 @@ def nearest(part: str, source: list[str], name: str) -> str:
     return "\n".join(difflib.unified_diff(wanted, best, "the page", name, lineterm=""))
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if names_a_file(b)], ids=str)
+@pytest.mark.parametrize("block", EXCERPTS, ids=str)
 def test_excerpt_is_in_the_file_that_it_names(block: Block) -> None:
     path = block.page.parent / block.file
     assert path.exists(), f"{block}: there is no {block.file}"
@@ -129,27 +131,34 @@ EXECUTED = {
 }
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_every_block_is_an_excerpt_or_is_executed(block: Block) -> None:
-    if block.language not in ("console", "sh", "mermaid"):
-        executed = (block.language, block.section) in EXECUTED
-        assert executed or names_a_file(block), f"{block}: names no file and is not executed"
+@each_page
+def test_every_block_is_an_excerpt_or_is_executed(page: Path) -> None:
+    fail(
+        [
+            f"{block}: names no file and is not executed"
+            for block in blocks(page)
+            if block.language not in ("console", "sh", "mermaid")
+            and (block.language, block.section) not in EXECUTED
+            and not names_a_file(block)
+        ]
+    )
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=str)
-def test_shell_commands_name_what_is_there(block: Block) -> None:
-    folder = ROOT
-    for line in block.text.splitlines():
-        command = line.partition(" #")[0].split()
-        if command[0] == "cd":
-            folder /= command[1]
-            assert folder.is_dir(), f"{block}: there is no {command[1]}"
-        if command[:2] == ["npm", "run"]:
-            scripts = json.loads(text_of(folder / "package.json"))["scripts"]
-            assert command[2] in scripts, f"{block}: not in package.json: {line}"
-        for name in re.findall(r"(?<= )[\w./]+\.(?:py|txt)\b", line):
-            there = (folder / name).exists() or (block.page.parent / name).exists()
-            assert there, f"{block}: there is no {name}"
+@each_page
+def test_shell_commands_name_what_is_there(page: Path) -> None:
+    for block in blocks(page):
+        folder = ROOT
+        for line in block.text.splitlines() if block.language == "sh" else []:
+            command = line.partition(" #")[0].split()
+            if command[0] == "cd":
+                folder /= command[1]
+                assert folder.is_dir(), f"{block}: there is no {command[1]}"
+            if command[:2] == ["npm", "run"]:
+                scripts = json.loads(text_of(folder / "package.json"))["scripts"]
+                assert command[2] in scripts, f"{block}: not in package.json: {line}"
+            for name in re.findall(r"(?<= )[\w./]+\.(?:py|txt)\b", line):
+                there = (folder / name).exists() or (page.parent / name).exists()
+                assert there, f"{block}: there is no {name}"
 
 
 def code_lines(path: Path) -> dict[int, str]:

@@ -305,11 +305,12 @@ def find(part: str, source: list[str], start: int = 0) -> int | None:
 
     Indentation may differ. None: it isn't there.
     """
-    wanted = textwrap.dedent(part).strip("\n")
-    length = wanted.count("\n") + 1
-    for index in range(start, len(source) - length + 1):
-        if textwrap.dedent("\n".join(source[index : index + length])) == wanted:
-            return index + length
+    wanted = textwrap.dedent(part).strip("\n").splitlines() or [""]
+    for index in range(start, len(source) - len(wanted) + 1):
+        if source[index].strip() == wanted[0].strip():
+            end = index + len(wanted)
+            if textwrap.dedent("\n".join(source[index:end])).splitlines() == wanted:
+                return end
     return None
 
 
