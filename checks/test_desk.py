@@ -846,7 +846,7 @@ def test_trap_a_stream_in_every_tab_stalls_the_seventh(new_context: NewContext) 
 def test_trap_no_referrer_makes_our_own_form_a_stranger(new_context: NewContext) -> None:
     page = opened(new_context())
     # Over http, browsers send Sec-Fetch-Site to localhost and 127.0.0.1 alone.
-    url = decode(page).replace("127.0.0.1", "0.0.0.0")  # noqa: S104
+    url = decode(page).replace("127.0.0.1", "0.0.0.0")
 
     def answer(phone: Page) -> tuple[str | None, int]:
         phone.goto(url)
