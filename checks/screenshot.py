@@ -67,13 +67,13 @@ def picture_of_a_card(browser: Browser) -> None:
 def picture_of_the_wrong_name(browser: Browser) -> None:
     """Log in as Ada and then as somebody else, with the article's version of current_bot."""
     port = free_port()
-    command = "-m flask --app app run --without-threads --port"
+    command = "-m flask --app article run --without-threads --port"
     server = [sys.executable, *command.split(), str(port)]
     with process(server, STEPS[0], port):
         page = browser.new_page(
             viewport={"width": 700, "height": 560}, color_scheme="light", device_scale_factor=2
         )
-        page.goto(f"http://127.0.0.1:{port}/?version=article")
+        page.goto(f"http://127.0.0.1:{port}/")
         for name in ("I am Ada", "I am 林徽因"):
             page.get_by_role("link", name=name).click()
         expect(page.locator("#name.bad")).to_be_visible()
