@@ -23,7 +23,6 @@ def init_app(app: Flask) -> None:
         work = {"process": os.getpid(), "worker": os.getppid(), "killed": 0}
         with app.app_context():
             redis.hset(f"work:{args[0]}", mapping=work)
-            redis.expire(f"work:{args[0]}", 3600)  # seconds
 
     task_prerun.connect(note, weak=False)
 
@@ -42,8 +41,8 @@ def look(login_id: str) -> dict[str, Any]:
 
 def kill(login_id: str, what: str) -> None:
     """Kill the process at work for a login or, if *what* is "worker", first its main process."""
-    work = redis.hgetall(f"work:{login_id}")
     redis.hset(f"work:{login_id}", "killed", 1)
-    for name in ["worker", "process"] if what == "worker" else ["process"]:
-        with suppress(ProcessLookupError):
-            os.kill(int(work[name]), signal.SIGKILL)
+    names = ["worker", "process"] if what == "worker" else ["process"]
+    for pid in redis.hmget(f"work:{login_id}", names):
+        with suppress(ProcessLookupError, TypeError):  # it has ended, or nobody has begun
+            os.kill(int(pid), signal.SIGKILL)

@@ -11,12 +11,12 @@ import pages
 from app import configure
 from context import bot_context
 from logins import redis
-from wx import Contact
 
 
-@shared_task  # type: ignore[untyped-decorator]  # Trap: a task dies with its process
+# Trap: a task dies with the process that runs it
+@shared_task  # type: ignore[untyped-decorator]
 def retrieve_data(login_id: str) -> None:
-    contacts: list[Contact] = []
+    contacts: list[Any] = []
     with bot_context(login_id) as bot:
         account, total = bot.self["id"], bot.count()
         for fetch in (bot.friends, bot.groups, bot.mps):
@@ -28,13 +28,9 @@ def retrieve_data(login_id: str) -> None:
     redis.delete(f"article:fetching:{account}")
 
 
-def start_fetch(login_id: str) -> None:
-    retrieve_data.delay(login_id)
-
-
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
-    app.config["SESSION_COOKIE_NAME"] = "article"  # a browser sends its cookies to every port
+    app.config["SESSION_COOKIE_NAME"] = "article"  # a browser sends ours to this port as well
     configure(app, config)
-    pages.init_app(app, start_fetch, "article:")
+    pages.init_app(app, retrieve_data.delay, "article:")
     return app

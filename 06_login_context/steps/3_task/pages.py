@@ -25,13 +25,13 @@ def current_name() -> str | None:
 
 
 def addresses() -> dict[str, str]:
-    """Return where the two versions are, by name; they listen on ports of their own."""
-    host = request.host.rpartition(":")[0] if ":" in request.host else request.host
+    """Return where each version is, by the name of its module: on two ports of this host."""
     ports = {
-        "Ours": os.environ.get("PORT") or "8106",
-        "The article's version": os.environ.get("ARTICLE_PORT") or "8206",
+        "app": os.environ.get("PORT", "8106"),
+        "article": os.environ.get("ARTICLE_PORT", "8206"),
     }
-    return {name: f"http://{host}:{port}/" for name, port in ports.items()}
+    host = request.host.rsplit(":", 1)[0]
+    return {version: f"http://{host}:{port}/" for version, port in ports.items()}
 
 
 def init_app(app: Flask, start_fetch: Callable[[str], None], prefix: str = "") -> None:
@@ -40,21 +40,26 @@ def init_app(app: Flask, start_fetch: Callable[[str], None], prefix: str = "") -
 
     @app.get("/")
     def index() -> str:
-        versions = addresses()
-        shown = "The article's version" if app.name == "article" else "Ours"
-        return render_template("index.html", name=current_name(), versions=versions, shown=shown)
+        return render_template(
+            "index.html",
+            addresses=addresses(),
+            version=app.name,
+            name=current_name(),
+        )
 
     @app.post("/login/<account>")
     def log_in(account: str) -> Response:
         if account not in ACCOUNTS:
             abort(404)
-        logins.end(session.get("login", ""))  # otherwise it would stay until it expires
+        if "login" in session:  # otherwise it would stay until it expires
+            logins.end(session["login"])
         session["login"] = logins.create(account)
         return redirect(url_for("index"), 303)
 
     @app.post("/logout")
     def log_out() -> Response:
-        logins.end(session.pop("login", ""))
+        if "login" in session:
+            logins.end(session["login"])
         return redirect(url_for("index"), 303)
 
     @app.get("/contacts")
