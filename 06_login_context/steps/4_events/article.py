@@ -1,52 +1,58 @@
-"""The obvious way: publish and subscribe, twenty lines. It works for as long as nobody is away."""
+"""The article's version: publish and subscribe. It works for as long as nobody is away."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
-from flask import Flask, Response, json
+from flask import Flask, Response, json, session
 from redis import Redis
 
-import context
 import logins
 import pages
-from events import channel, channels
-from logins import redis
-from tasks import fetch_contacts
-from wx import Bot
+from app import configure
+from context import bot_context
+from logins import account_of, redis
 
 
-def publish(data: Any, login_id: str, type: str, redis: Any = redis) -> None:
-    event = f"event: {type}\ndata: {json.dumps(data)}\n\n"
-    redis.publish(channel(login_id), event)  # Trap: an event for a browser that is away is lost
+def publish(data: Any, channel: str, type: str) -> None:
+    # Trap: an event for a browser that is away is lost
+    redis.publish(channel, f"event: {type}\ndata: {json.dumps(data)}\n\n")
 
 
 def stream() -> Response:
+    account_of(session.get("login"))  # 401 without a login
     subscription = redis.pubsub()  # Trap: every stream takes a connection
-    subscription.subscribe(*channels())
+    subscription.subscribe(f"login:{session['login']}")
     return Response(events(subscription), mimetype="text/event-stream")
 
 
 def events(subscription: Any) -> Iterator[str]:
-    yield ":\n\n"  # browsers ignore it, and the headers are sent with the first text
+    yield ":\n\n"  # a comment, because the headers are sent with the first text
     for message in subscription.listen():
         if message["type"] == "message":
             yield message["data"]
 
 
-@shared_task(acks_late=True, reject_on_worker_lost=True)  # type: ignore[untyped-decorator]
+@shared_task  # type: ignore[untyped-decorator]
 def retrieve_data(login_id: str) -> None:
-    fetch_contacts(login_id, publish)
+    contacts: list[Any] = []
+    with bot_context(login_id) as bot:
+        account, total = bot.self["id"], bot.count()
+        for fetch in (bot.friends, bot.groups, bot.mps):
+            for page in fetch():
+                contacts += page
+                progress = {"done": len(contacts), "total": total}
+                publish(progress, f"login:{login_id}", "progress")
+    redis.set(f"article:contacts:{account}", json.dumps(contacts))
+    publish({"type": "ready"}, f"login:{login_id}", "contacts")
 
 
-def create_app(config: Mapping[str, Any], open_bot: Callable[[str | None], Bot]) -> Flask:
-    """Build the app that answers ``?version=article``, with the settings of ours."""
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
-    app.config.from_mapping(config)
-    logins.init_app(app)
+    app.config["SESSION_COOKIE_NAME"] = "article"  # a browser sends ours to this port as well
+    configure(app, config)
     # A client without the timeout of one second, because an event may be longer in coming.
     app.extensions["redis"] = Redis.from_url(app.config["REDIS_URL"], decode_responses=True)
-    context.init_app(app, open_bot)
     app.add_url_rule("/stream", view_func=stream)
-    pages.init_app(app, logins.create, logins.end, retrieve_data, publish)
+    pages.init_app(app, retrieve_data.delay, logins.end, publish, "article:")
     return app

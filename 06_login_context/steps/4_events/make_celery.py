@@ -13,8 +13,10 @@ from typing import Any
 
 from celery import Celery, Task  # type: ignore[import-untyped]
 from flask import Flask
+from kombu.exceptions import OperationalError
 from kombu.transport.redis import Transport
 from redis import ResponseError
+from werkzeug.exceptions import ServiceUnavailable
 
 # If its disk is full, Redis refuses to write, which is a ResponseError. And if Redis goes away
 # while a worker has a task, kombu 5.7.0 meets an AttributeError of its own. The worker ends at both
@@ -31,13 +33,19 @@ def broker_url(redis_url: str) -> str:
 
 
 def make_celery(app: Flask) -> Celery:
-    """Return *app*'s Celery: a task runs in its app context, `.delay()` fails within 2 seconds."""
+    """Return *app*'s Celery: a task runs in its app context, and a view whose `.delay()` finds no
+    broker responds with a 503, within 2 seconds."""
 
     class ContextTask(Task):  # type: ignore[misc]
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             with app.app_context():
                 return self.run(*args, **kwargs)
 
+    def unavailable(error: OperationalError) -> ServiceUnavailable:
+        app.logger.error("The broker can't be reached: %s", error)
+        return ServiceUnavailable("The broker can't be reached.", retry_after=2)
+
+    app.register_error_handler(OperationalError, unavailable)
     timeout = app.config["VISIBILITY_TIMEOUT"]
     celery = Celery(app.name, task_cls=ContextTask)
     celery.conf.update(

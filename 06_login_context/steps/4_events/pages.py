@@ -1,14 +1,15 @@
 """The page at /, and the requests that its buttons send."""
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, abort, redirect, render_template, request, session, url_for
 from werkzeug import Response
 from werkzeug.exceptions import Unauthorized
 
-import tasks
+import logins
 from context import current_bot
 from logins import redis
 from wx import ACCOUNTS
@@ -22,40 +23,34 @@ def current_name() -> str | None:
         return None
 
 
-def back_to_page() -> Response:
-    return redirect(url_for("index", version=request.args.get("version")), 303)
-
-
-def count_waiting() -> int:
-    """Count the connections to Redis on which this version of the app waits for events."""
-    clients = redis.client_list()
-    if "sse" in current_app.extensions:
-        return sum(client["cmd"] == "xread" for client in clients)
-    return sum(client["sub"] != "0" for client in clients)
+def addresses() -> dict[str, str]:
+    """Return where each version is, by the name of its module: on two ports of this host."""
+    ports = {
+        "app": os.environ.get("PORT", "8106"),
+        "article": os.environ.get("ARTICLE_PORT", "8206"),
+    }
+    host = request.host.rsplit(":", 1)[0]
+    return {version: f"http://{host}:{port}/" for version, port in ports.items()}
 
 
 def init_app(
     app: Flask,
-    create_login: Callable[[str], str],
+    start_fetch: Callable[[str], None],
     end_login: Callable[[str], None],
-    task: Any,
-    publish: Callable[[Any, str, str], None],
+    publish: Callable[[Any, str, str], Any],
+    prefix: str = "",
 ) -> None:
-    """Add the views; *task* fetches contacts and *publish* sends an event, each in its version."""
+    """Add the views. The functions and what begins the keys of contacts are those of ours, or of
+    article.py."""
 
     @app.get("/")
     def index() -> str:
         return render_template(
             "index.html",
+            addresses=addresses(),
+            version=app.name,
             name=current_name(),
-            login_id=session.get("login"),
-            process=os.getpid(),
         )
-
-    @app.get("/me")
-    def me() -> dict[str, Any]:
-        """Say whom this process takes the client for, and which process it is."""
-        return {"name": current_name(), "process": os.getpid()}
 
     @app.post("/login/<account>")
     def log_in(account: str) -> Response:
@@ -63,34 +58,39 @@ def init_app(
             abort(404)
         if "login" in session:  # otherwise it would stay until it expires
             end_login(session["login"])
-        session["login"] = create_login(account)
-        return back_to_page()
+        session["login"] = logins.create(account)
+        return redirect(url_for("index"), 303)
 
     @app.post("/logout")
     def log_out() -> Response:
-        # The cookie stays as it is: from now on, its login id must be worth nothing anywhere.
         if "login" in session:
             end_login(session["login"])
-        return back_to_page()
+        return redirect(url_for("index"), 303)
+
+    @app.get("/contacts")
+    def contacts() -> dict[str, Any]:
+        """Return what has been fetched, and how far the fetch under way is."""
+        account = current_bot.self["id"]  # 401 without a login
+        keys = f"{prefix}contacts:{account}", f"{prefix}fetching:{account}"
+        found, fetching = (json.loads(text) if text else None for text in redis.mget(keys))
+        return {"contacts": found, "fetching": fetching}
 
     @app.post("/contacts")
     def fetch() -> tuple[dict[str, Any], int]:
-        _ = current_bot.self  # 401 without a login
-        tasks.start_fetch(session["login"], task)
-        return state(), 202
-
-    @app.get("/contacts")
-    def state() -> dict[str, Any]:
-        _ = current_bot.self
-        return tasks.state(session["login"])
+        logins.account_of(session.get("login"))
+        start_fetch(session["login"])
+        return contacts(), 202
 
     @app.post("/publish/<int:number>")
     def publish_number(number: int) -> dict[str, int]:
-        _ = current_bot.self
-        publish(number, session["login"], "number")
+        logins.account_of(session.get("login"))
+        publish(number, f"login:{session['login']}", "number")
         return {"number": number}
 
     @app.get("/connections")
     def connections() -> dict[str, int]:
+        """Count the connections to Redis on which this version waits for events."""
+        waits = "subscribe" if app.name == "article" else "xread"
         # Twice, because a reader that has just been woken isn't waiting at this moment.
-        return {"connections": max(count_waiting(), count_waiting())}
+        counts = [sum(c["cmd"] == waits for c in redis.client_list()) for _ in range(2)]
+        return {"connections": max(counts)}

@@ -1,77 +1,114 @@
-"""The task that fetches contacts.
+"""Work that no request waits for. A worker that is killed half way leaves it to the next one.
 
-In Redis, ``fetching:<login id>`` says how far a fetch is, and ``contacts:<login id>`` has what it
-has fetched.
+``fetching:<account>`` in Redis says that the contacts of an account are being fetched, and how far
+that is. It expires if nothing is heard of the fetch any more, so that it can be asked for again.
+``contacts:<account>`` has what was fetched.
 """
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
 from flask import current_app
+from redis import RedisError
 from werkzeug.exceptions import Unauthorized
 
-import events
-from context import bot_context, current_bot
-from logins import redis
-from wx import Contact
+from context import bot_context
+from events import sse
+from logins import account_of, redis
+from wx import Bot, Contact
 
-Publish = Callable[[Any, str, str, Any], None]
-KEEP = 60 * 60  # seconds that contacts are kept
+Contacts = dict[str, list[Contact]]  # by kind
+TRIES = 10  # runs of one fetch, those included that were cut off
+TEMPORARY = (OSError, RedisError)  # after these, Celery tries again
 
 
 def patience() -> int:
-    """Return for how many seconds a fetch that is silent counts as under way."""
+    """Return for how many seconds a fetch that is silent counts as under way.
+
+    Twice as long as it takes until the task of a worker that was killed goes to another.
+    """
     return 2 * int(current_app.config["VISIBILITY_TIMEOUT"])
 
 
-def start_fetch(login_id: str, task: Any) -> None:
-    """Have *task* fetch the contacts of a login, unless a fetch is under way."""
-    if redis.set(f"fetching:{login_id}", "{}", nx=True, ex=patience()):
-        task.delay(login_id)
+def start_fetch(login_id: str) -> None:
+    """Have the contacts of a login's account fetched, unless that is under way; 401 if the login
+    has ended."""
+    account = account_of(login_id)
+    key = f"fetching:{account}"
+    # Two seconds at first: if the task can't be sent, the next attempt finds nothing under way.
+    if redis.set(key, "{}", nx=True, ex=2):
+        retrieve_data.delay(login_id, account)
+        redis.expire(key, patience())  # if it's there: the task may be done already
 
 
-def report(login_id: str, done: int, total: int, publish: Publish) -> None:
+def report(account: str, kind: str, done: int, total: int) -> None:
     """Say how far the fetch is, to the pages that are open and to those that are loaded later."""
-    progress = {"done": done, "total": total}
+    progress = {"kind": kind, "done": done, "total": total}
+    with redis.pipeline() as pipe:  # all commands or none
+        pipe.set(f"fetching:{account}", json.dumps(progress), ex=patience())
+        sse.publish(progress, f"account:{account}", type="progress", redis=pipe)
+        pipe.execute()
+
+
+def fail(account: str) -> None:
+    """Give the fetch up; the page says so, and offers to fetch again."""
     with redis.pipeline() as pipe:
-        pipe.set(f"fetching:{login_id}", json.dumps(progress), ex=patience())
-        publish(progress, login_id, "progress", pipe)
+        pipe.delete(f"fetching:{account}", f"tries:{account}")
+        sse.publish({"type": "failed"}, f"account:{account}", type="contacts", redis=pipe)
         pipe.execute()
 
 
-def fetch_contacts(login_id: str, publish: Publish) -> None:
-    """Fetch page by page, and store at the end: run twice, it does no harm."""
-    contacts: list[Contact] = []
-    try:
-        with bot_context(login_id):
-            total = current_bot.count()
-            for pages in (current_bot.friends(), current_bot.groups(), current_bot.mps()):
-                for page in pages:
-                    contacts += page
-                    report(login_id, len(contacts), total, publish)
-    except Unauthorized:  # logged out before the task began: there is nobody to fetch for
+def swap_in(account: str, contacts: Contacts) -> None:
+    """Replace the contacts of an account, all at once."""
+    with redis.pipeline() as pipe:
+        lifetime = current_app.permanent_session_lifetime  # of the logins, which see them
+        pipe.set(f"contacts:{account}", json.dumps(contacts), ex=lifetime)
+        pipe.delete(f"fetching:{account}", f"tries:{account}")
+        sse.publish({"type": "ready"}, f"account:{account}", type="contacts", redis=pipe)
+        pipe.execute()
+
+
+def fetch_contacts(bot: Bot, account: str) -> Contacts:
+    """Fetch the contacts of an account page by page, and report each page."""
+    contacts: Contacts = {"users": [], "groups": [], "mps": []}
+    done, total = 0, bot.count()
+    for kind, fetch in (("users", bot.friends), ("groups", bot.groups), ("mps", bot.mps)):
+        for page in fetch():
+            contacts[kind] += page
+            done += len(page)
+            report(account, kind, done, total)
+    return contacts
+
+
+@shared_task(  # type: ignore[untyped-decorator]
+    bind=True,  # the task is the first argument
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=TEMPORARY,
+    max_retries=5,
+    retry_backoff=True,  # after up to 1, 2, 4, 4 and 4 seconds
+    retry_backoff_max=4,  # seconds; with the fetch itself, less than VISIBILITY_TIMEOUT
+)
+def retrieve_data(task: Any, login_id: str, account: str) -> None:
+    """Fetch the contacts of an account and swap them in; run twice, the end is the same.
+
+    A fetch that has begun goes on after a logout, because other logins of the account wait for it.
+    """
+    if redis.incr(f"tries:{account}") > TRIES:  # it may be what kills its workers
+        fail(account)
         return
+    redis.expire(f"tries:{account}", 600)  # seconds
 
-    with redis.pipeline() as pipe:  # all or nothing, the event included
-        found = {"names": [contact["name"] for contact in contacts], "at": time.time()}
-        pipe.set(f"contacts:{login_id}", json.dumps(found), ex=KEEP)
-        pipe.delete(f"fetching:{login_id}")
-        publish(None, login_id, "ready", pipe)
-        pipe.execute()
-
-
-def state(login_id: str) -> dict[str, Any]:
-    """Return what has been fetched, and how far the fetch under way is; None if there is none."""
-    contacts, fetching = redis.mget(f"contacts:{login_id}", f"fetching:{login_id}")
-    return {
-        "contacts": json.loads(contacts) if contacts else None,
-        "fetching": json.loads(fetching) if fetching else None,
-    }
-
-
-@shared_task(acks_late=True, reject_on_worker_lost=True)  # type: ignore[untyped-decorator]
-def retrieve_data(login_id: str) -> None:
-    fetch_contacts(login_id, events.publish)
+    try:
+        with bot_context(login_id) as bot:
+            swap_in(account, fetch_contacts(bot, account))
+    except Unauthorized:  # this login has ended, so that another one has to ask
+        fail(account)
+    except Exception as error:
+        if isinstance(error, TEMPORARY) and task.request.retries < task.max_retries:
+            # Still under way: no page is to say that it failed, or to start another one.
+            redis.set(f"fetching:{account}", "{}", ex=patience())
+        else:
+            fail(account)
+        raise

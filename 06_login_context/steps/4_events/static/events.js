@@ -23,7 +23,7 @@ function show({ contacts, fetching }) {
   $("fetch").disabled = Boolean(fetching);
   if (contacts) $("fetch").textContent = "Fetch again";
   if (fetching) say("summary", fetching.total ? `${fetching.done} of ${fetching.total}` : "Sent to the worker.");
-  else if (contacts) say("summary", `${contacts.names.length} contacts are here.`, "good");
+  else if (contacts) say("summary", `${Object.values(contacts).flat().length} contacts are here.`, "good");
   else say("summary", "Nothing has been fetched yet.");
 }
 
@@ -41,10 +41,14 @@ function open() {
   source.onopen = () => load().catch(failed); // what happened before is no event any more
   source.onerror = () => say("summary", "The connection is lost; the browser tries again.", "bad");
   on("progress", (fetching) => show({ fetching }));
-  on("ready", () => load().catch(failed));
+  on("contacts", ({ type }) => {
+    const after = () => type === "failed" && say("summary", "The contacts could not be fetched.", "bad");
+    load().then(after).catch(failed);
+  });
   on("reset", () => load().catch(failed));
   on("number", (number) => received.push(number));
-  on("logged_out", () => {
+  on("login", ({ type }) => {
+    if (type !== "logged_out") return;
     source.close();
     say("summary", "This login has ended.", "bad");
   });
@@ -90,9 +94,10 @@ async function goAway() {
 
 async function count() {
   $("streams").textContent = streams.length;
-  $("connections").textContent = (await ask(urls.connections)).connections;
   $("fewer").disabled = streams.length === 1;
   $("more").disabled = streams.length > 1; // a browser opens no more than six to one host
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // until all of them are open
+  $("connections").textContent = (await ask(urls.connections)).connections;
 }
 
 function on(id, action) {
@@ -106,11 +111,13 @@ function on(id, action) {
 
 if (urls) {
   streams.push(open());
-  on("fetch", async () => show(await ask(urls.contacts, "POST")));
+  on("fetch", async () => {
+    await ask(urls.contacts, "POST");
+    show({ fetching: {} }); // the rest comes by event
+  });
   on("away", goAway);
   on("more", () => { for (let i = 0; i < 4; i++) streams.push(new EventSource(urls.stream)); });
   on("fewer", () => streams.splice(1).forEach((stream) => stream.close()));
   $("away").disabled = false;
   count().catch(failed);
-  setInterval(() => count().catch(failed), 1000);
 }

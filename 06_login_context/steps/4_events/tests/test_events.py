@@ -7,18 +7,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+import tasks
 from conftest import until
 
-ARTICLE = "?version=article"
 Event = dict[str, str]
 
 
 class Stream:
     """An open stream, as an EventSource reads it."""
 
-    def __init__(self, client: FlaskClient, query: str = "", last: str = "") -> None:
+    def __init__(self, client: FlaskClient, last: str = "") -> None:
         headers = {"Last-Event-ID": last} if last else {}
-        self.response = client.get(f"/stream{query}", headers=headers, buffered=False)
+        self.response = client.get("/stream", headers=headers, buffered=False)
         assert self.response.status_code == 200
         self.blocks = self.split()
         next(self.blocks)  # the stream has begun
@@ -38,12 +38,12 @@ class Stream:
         self.response.close()
 
 
-def publish(client: FlaskClient, number: int, query: str = "") -> None:
-    assert client.post(f"/publish/{number}{query}").json == {"number": number}
+def publish(client: FlaskClient, number: int) -> None:
+    assert client.post(f"/publish/{number}").json == {"number": number}
 
 
-def connections(client: FlaskClient, query: str = "") -> int:
-    answer: Any = client.get(f"/connections{query}").json
+def connections(client: FlaskClient) -> int:
+    answer: Any = client.get("/connections").json
     return int(answer["connections"])
 
 
@@ -63,40 +63,45 @@ def ada(client: FlaskClient) -> FlaskClient:
 
 
 @pytest.fixture
-def lin(app: Flask) -> FlaskClient:
-    client = app.test_client()
-    client.post("/login/lin")
+def article_ada(article_client: FlaskClient) -> FlaskClient:
+    article_client.post("/login/ada")
+    return article_client
+
+
+@pytest.fixture(params=["ada", "article_ada"])
+def either(request: pytest.FixtureRequest) -> FlaskClient:
+    """Ada's browser, with ours and with the article's version."""
+    client: FlaskClient = request.getfixturevalue(request.param)
     return client
 
 
-@pytest.mark.parametrize("query", ["", ARTICLE])
-def test_a_page_that_is_there_hears_its_login_alone(
-    ada: FlaskClient, lin: FlaskClient, query: str
-) -> None:
-    stream = Stream(ada, query)
-    publish(lin, 1, query)
-    publish(ada, 2, query)
+def test_a_page_that_is_there_hears_its_login_alone(either: FlaskClient) -> None:
+    stream = Stream(either)
+    lin = either.application.test_client()
+    lin.post("/login/lin")
+    publish(lin, 1)
+    publish(either, 2)
     event = stream.event()
     assert (event["event"], event["data"]) == ("number", "2")
     stream.close()
 
 
-def numbers_around_a_gap(client: FlaskClient, query: str) -> list[str]:
+def numbers_around_a_gap(client: FlaskClient) -> list[str]:
     """Publish 1 to a page, 2 and 3 while it is away, and 4 when it's back; return what it gets."""
-    another_page = Stream(client, query)
-    stream = Stream(client, query)
-    publish(client, 1, query)
+    another_page = Stream(client)
+    stream = Stream(client)
+    publish(client, 1)
     first = stream.event()
     stream.close()
 
-    publish(client, 2, query)
-    publish(client, 3, query)
+    publish(client, 2)
+    publish(client, 3)
     while another_page.event()["data"] != "3":
         pass  # until the server has dealt with all of them
     another_page.close()
 
-    stream = Stream(client, query, last=first.get("id", ""))
-    publish(client, 4, query)
+    stream = Stream(client, last=first.get("id", ""))
+    publish(client, 4)
     got = [first["data"]]
     while got[-1] != "4":
         got.append(stream.event()["data"])
@@ -104,48 +109,72 @@ def numbers_around_a_gap(client: FlaskClient, query: str) -> list[str]:
     return got
 
 
-def test_trap_an_event_for_a_browser_that_is_away_is_lost(ada: FlaskClient) -> None:
-    assert numbers_around_a_gap(ada, ARTICLE) == ["1", "4"]
-    assert numbers_around_a_gap(ada, "") == ["1", "2", "3", "4"]
+def test_trap_an_event_for_a_browser_that_is_away_is_lost(
+    ada: FlaskClient, article_ada: FlaskClient
+) -> None:
+    assert numbers_around_a_gap(article_ada) == ["1", "4"]
+    assert numbers_around_a_gap(ada) == ["1", "2", "3", "4"]
 
 
-def test_trap_every_stream_takes_a_connection(ada: FlaskClient) -> None:
-    for query, expected in ((ARTICLE, 5), ("", 1)):
-        before = connections(ada, query)
-        streams = [Stream(ada, query) for _ in range(5)]
-        until(lambda q=query, n=before + expected: connections(ada, q) >= n)  # type: ignore[misc]
-        assert connections(ada, query) == before + expected
+def test_trap_every_stream_takes_a_connection(ada: FlaskClient, article_ada: FlaskClient) -> None:
+    for client, expected in ((article_ada, 5), (ada, 1)):
+        before = connections(client)
+        streams = [Stream(client) for _ in range(5)]
+        until(lambda c=client, n=before + expected: connections(c) >= n)  # type: ignore[misc]
+        assert connections(client) == before + expected
         for stream in streams:
             stream.close()
 
 
-@pytest.mark.parametrize("query", ["", ARTICLE])
-def test_progress_arrives_by_event(ada: FlaskClient, worker: None, query: str) -> None:
-    stream = Stream(ada, query)
-    assert ada.post(f"/contacts{query}").status_code == 202
+def test_progress_arrives_by_event(either: FlaskClient, worker: None) -> None:
+    stream = Stream(either)
+    assert either.post("/contacts").status_code == 202
     events = stream.events()
     done = []
     while (event := next(events))["event"] == "progress":
         done.append(json.loads(event["data"])["done"])
-    assert done == [50, 100, 150, 200, 250, 262, 282] and event["event"] == "ready"
-    answer: Any = ada.get("/contacts").json
-    assert len(answer["contacts"]["names"]) == 282 and answer["fetching"] is None
+    assert done == [50, 100, 150, 200, 250, 262, 282]
+    assert (event["event"], json.loads(event["data"])) == ("contacts", {"type": "ready"})
+    answer: Any = either.get("/contacts").json
+    assert answer["contacts"] and answer["fetching"] is None
     stream.close()
+
+
+def test_a_page_that_is_loaded_meanwhile_learns_how_far_it_is(app: Flask, ada: FlaskClient) -> None:
+    with app.app_context():
+        tasks.report("ada", "users", 50, 282)
+        stream = Stream(ada)  # opened after the event
+        answer: Any = ada.get("/contacts").json
+        assert answer["fetching"]["done"] == 50
+        tasks.fail("ada")
+        assert json.loads(stream.event()["data"]) == {"type": "failed"}
+    stream.close()
+    answer = ada.get("/contacts").json
+    assert answer["fetching"] is None
 
 
 def test_a_logout_ends_the_streams_of_the_login(ada: FlaskClient) -> None:
     stream = Stream(ada)
     ada.post("/logout")
-    assert [event["event"] for event in stream.events()] == ["logged_out"]
+    assert [json.loads(event["data"]) for event in stream.events()] == [{"type": "logged_out"}]
 
 
-def test_without_a_login_there_is_nothing_to_hear(client: FlaskClient) -> None:
-    for path in ("/stream", f"/stream{ARTICLE}", "/contacts"):
-        assert client.get(path).status_code == 401
-    for query in ("", ARTICLE):
-        assert client.post(f"/publish/1{query}").status_code == 401
+def test_without_a_login_there_is_nothing_to_hear(
+    client: FlaskClient, article_client: FlaskClient
+) -> None:
+    for browser in (client, article_client):
+        for path in ("/stream", "/contacts"):
+            assert browser.get(path).status_code == 401
+        for path in ("/publish/1", "/contacts"):
+            assert browser.post(path).status_code == 401
 
 
-def test_the_page_knows_its_addresses(ada: FlaskClient) -> None:
-    assert b'data-stream="/stream"' in ada.get("/").data
-    assert b'data-stream="/stream?version=article"' in ada.get(f"/{ARTICLE}").data
+def test_each_version_has_a_cookie_and_a_page_that_leads_to_the_other(
+    ada: FlaskClient, article_ada: FlaskClient
+) -> None:
+    for client, cookie, shown in ((ada, "session", 8106), (article_ada, "article", 8206)):
+        assert client.get_cookie(cookie)
+        page = client.get("/", base_url=f"http://127.0.0.1:{shown}/").text
+        for port in (8106, 8206):
+            assert f'"http://127.0.0.1:{port}/"' in page
+        assert f'"http://127.0.0.1:{shown}/" aria-current="true"' in page
