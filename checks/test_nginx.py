@@ -1,18 +1,22 @@
-"""The nginx configurations on the pages of 01 and 06, in a real nginx before the real apps."""
+"""The configurations of nginx and Apache on the pages, in real servers before the real apps."""
 
 import json
+import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
@@ -42,6 +46,26 @@ EVENTS = """async () => {
 }"""
 
 
+APACHE = """
+    {user}
+    ServerName localhost
+    PidFile "{folder}/pid"
+    ErrorLog "{folder}/error.log"
+    DefaultRuntimeDir "{folder}"
+    Mutex posixsem
+    LoadModule mpm_event_module {modules}/mod_mpm_event.so
+    LoadModule authz_core_module {modules}/mod_authz_core.so
+    LoadModule http2_module {modules}/mod_http2.so
+    LoadModule ssl_module {modules}/mod_ssl.so
+    LoadModule headers_module {modules}/mod_headers.so
+    LoadModule proxy_module {modules}/mod_proxy.so
+    LoadModule proxy_http_module {modules}/mod_proxy_http.so
+    Listen 127.0.0.1:{port}
+    {server}
+"""
+MODULES = Path("/usr/lib/apache2/modules")  # of Debian and Ubuntu
+
+
 def ask(url: str, method: str = "GET") -> tuple[int, HTTPResponse | urllib.error.HTTPError]:
     try:
         answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, method=method))
@@ -56,10 +80,36 @@ def need_nginx() -> None:
         missing("nginx")
 
 
-def block(chapter: Path) -> str:
+def block(chapter: Path, language: str = "nginx") -> str:
     everything = [block for page in pages_of(chapter) for block in blocks(page)]
-    [text] = [block.text for block in everything if block.language == "nginx"]
+    [text] = [block.text for block in everything if block.language == language]
     return text
+
+
+def replaced(text: str, changes: dict[str, str]) -> str:
+    """Return *text* with the keys of *changes* replaced; each of them has to be there."""
+    for here, there in changes.items():
+        assert here in text
+        text = text.replace(here, there)
+    return text
+
+
+def certificate(folder: Path) -> None:
+    """Make key.pem and cert.pem for localhost."""
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*request.split(), *files], check=True, capture_output=True)
+
+
+@contextmanager
+def apache(folder: Path, port: int, server: str) -> Iterator[None]:
+    """Run Apache with *server* as its virtual host until the end of the block."""
+    user = "User www-data\n    Group www-data" if os.geteuid() == 0 else ""
+    text = APACHE.format(user=user, folder=folder, modules=MODULES, port=port, server=server)
+    (folder / "apache.conf").write_text(text, "utf-8")
+    command = ["apache2", "-d", str(folder), "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
+    with process(command, folder, port):
+        yield
 
 
 def upload(port: int, name: str, content: bytes) -> str:
@@ -84,13 +134,11 @@ def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Pat
     (chapter / "app.py").write_text(wired, encoding="utf-8")
 
     alone, behind, port = serve("01"), free_port(), free_port()
-    text = block(CHAPTERS[0])
-    for here, there in {
+    changes = {
         "/srv/desk/01_static_files/instance": f'"{chapter}/instance"',
         "127.0.0.1:8101": f"127.0.0.1:{behind}",
-    }.items():
-        assert here in text
-        text = text.replace(here, there)
+    }
+    text = replaced(block(CHAPTERS[0]), changes)
     command = [sys.executable, "-m", "flask", "run", "--port", str(behind)]
     with (
         process(command, chapter, behind),
@@ -122,52 +170,103 @@ def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Pat
         assert b"Ada Lovelace" in ask(f"http://127.0.0.1:{port}/contacts")[1].read()
 
 
+def visit(browser: Browser, url: str) -> Page:
+    """Log in through a proxy; return the page of the desk."""
+    page = browser.new_context(ignore_https_errors=True, base_url=url).new_page()
+    page.goto("/")
+    expect(page.locator("#login")).to_have_attribute("data-state", "pending")
+    link = str(page.locator("#scan").get_attribute("href"))
+    assert link.startswith(f"{url}/scan/")
+    phone = page.context.new_page()
+    phone.goto(link)
+    expect(phone.locator("dl")).to_contain_text("127.0.0.1")  # X-Forwarded-For
+    phone.locator("[value=ada]").check()
+    phone.locator("[value=confirm]").click()
+    expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
+    expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
+    [cookie] = page.context.cookies()
+    assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
+    assert page.evaluate(EVENTS) == [200, "h2"]
+    return page
+
+
+def write(url: str, **headers: str) -> int:
+    """Ask for a code, as an old browser does over https: with an Origin and no Sec-Fetch-Site."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"{url}/j/login/qr", b"", names)
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    try:
+        return int(urllib.request.urlopen(request, context=trusting).status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def check_writes(url: str) -> None:
+    """Only pages of *url* may write, whatever a client says was forwarded."""
+    assert write(url, Origin=url) == write(url) == 201
+    assert write(url, Origin="https://evil.example") == 403
+    forged = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Prefix": "/evil"}
+    assert write(url, Origin="https://evil.example", **forged) == 403
+    assert write(url, Origin=url, **forged) == 201
+
+
 def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
     browser: Browser, tmp_path: Path
 ) -> None:
     port = free_port()
     url = f"https://localhost:{port}"
-    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
-    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    subprocess.run([*request.split(), *files], check=True, capture_output=True)
+    certificate(tmp_path)
     with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
-        text = block(CHAPTERS[5])
-        for here, there in {
+        changes = {
             "listen 443": f"listen 127.0.0.1:{port}",
             "server_name desk.example.org;": "",
             "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
             "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
             "/srv/desk/06_login_context/instance": f'"{desk.folder}/instance"',
             "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
-        }.items():
-            assert here in text
-            text = text.replace(here, there)
-        with (
-            nginx(tmp_path, port, text),
-            browser.new_context(ignore_https_errors=True, base_url=url) as context,
-        ):
-            page = context.new_page()
-            page.goto("/")
-            expect(page.locator("#login")).to_have_attribute("data-state", "pending")
-            link = str(page.locator("#scan").get_attribute("href"))
-            assert link.startswith(f"{url}/scan/")
-            phone = context.new_page()
-            phone.goto(link)
-            expect(phone.locator("dl")).to_contain_text("127.0.0.1")  # X-Forwarded-For
-            phone.locator("[value=ada]").check()
-            phone.locator("[value=confirm]").click()  # Origin is https
-            expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
-            expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
-            [cookie] = context.cookies()
-            assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
-            assert page.evaluate(EVENTS) == [200, "h2"]
+        }
+        with nginx(tmp_path, port, replaced(block(CHAPTERS[5]), changes)):
+            check_writes(url)
+            page = visit(browser, url)
             content = "报告".encode()
             attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=content)
-            sent = context.request.post("/uploads", multipart={"file": attached})
-            file = context.request.get(sent.json()["url"])
+            sent = page.request.post("/uploads", multipart={"file": attached})
+            file = page.request.get(sent.json()["url"])
             assert (file.body(), file.headers["server"][:5]) == (content, "nginx")
             assert file.headers["content-type"] == "text/plain; charset=utf-8"
             assert file.headers["x-content-type-options"] == "nosniff"
             flasks = urllib.request.urlopen(f"{desk.url}{sent.json()['url']}").headers
             for name in ("Cache-Control", "Content-Security-Policy"):
                 assert file.headers[name.lower()] == flasks[name]
+            page.context.close()
+
+        # The host that nginx asks for by default, and nothing that says which one was meant.
+        changes |= {
+            "proxy_set_header Host $http_host;": "proxy_set_header Host $proxy_host;",
+            "X-Forwarded-Host $http_host": 'X-Forwarded-Host ""',
+        }
+        with nginx(tmp_path, port, replaced(block(CHAPTERS[5]), changes)):
+            check_writes(url)
+
+
+def test_apache_with_tls_and_http_2_in_front_of_the_combined_app(
+    browser: Browser, tmp_path: Path
+) -> None:
+    if not shutil.which("apache2") or not MODULES.exists():
+        pytest.skip("there is no apache2")
+    port = free_port()
+    url = f"https://localhost:{port}"
+    certificate(tmp_path)
+    with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
+        changes = {
+            "*:443": f"127.0.0.1:{port}",
+            "desk.example.org": "localhost",
+            "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
+            "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
+            "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
+        }
+        with apache(tmp_path, port, replaced(block(CHAPTERS[5], "apache"), changes)):
+            check_writes(url)
+            page = visit(browser, url)
+            page.context.close()

@@ -128,6 +128,7 @@ EXECUTED = {
     ("python", "Exercises"),  # test_exercises.py
     ("nginx", "When to reach for something else"),  # test_nginx.py
     ("nginx", "Behind nginx"),  # test_nginx.py
+    ("apache", "Behind Apache"),  # test_nginx.py
 }
 
 
