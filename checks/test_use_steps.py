@@ -97,6 +97,18 @@ assert client.post("/login/lin", headers=from_another_port).status_code == 403
 assert client.get("/secret", headers={"Host": "evil.example"}).status_code == 400
 assert client.get("/nope").status_code == 404
 """,
+    "7_messages": """
+lin = app.test_client()
+client.post("/login/ada")
+lin.post("/login/lin")
+stream = lin.get("/stream", buffered=False).iter_encoded()
+assert b"id: " in [next(stream) for _ in range(2)][-1]
+message = {"id": "made-by-the-client", "to": "lin", "text": "Hello"}
+first = client.post("/messages", data=message).json
+assert client.post("/messages", data=message | {"text": "again"}).json == first
+assert lin.get("/messages").json == [first]
+assert b"Hello" in next(text for text in stream if text != b":\\n\\n")
+""",
 }
 MOST_LINES = 20  # of such an app, without blank ones
 PACKAGES = {

@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 
-from flask import Flask
 from redis import RedisError
 from redis.lock import Lock
 
@@ -22,64 +21,63 @@ from wx import get_bot
 
 LEASE = 2  # seconds after which another process may listen instead of one that is silent
 
+app = create_app()
+wanted: set[str] = set()  # the accounts that are logged in
+listeners: dict[str, threading.Thread] = {}
+asked_to_stop = False
 
-class Receiver:
-    """The listeners of this process, each a thread."""
 
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self.wanted: set[str] = set()  # the accounts that are logged in
-        self.listeners: dict[str, threading.Thread] = {}
-        self.asked_to_stop = False
+def ask_to_stop(*_: object) -> None:
+    # Nothing but a plain variable, because a signal comes in the middle of anything.
+    global asked_to_stop
+    asked_to_stop = True
 
-    def ask_to_stop(self, *_: object) -> None:
-        self.asked_to_stop = True  # and no more, because it's called in the middle of anything
 
-    def listen(self, account: str, lease: Lock) -> None:
-        """Deliver what comes for *account*, until its last login has ended."""
-        with self.app.app_context():
+def listen(account: str, lease: Lock) -> None:
+    """Deliver what comes for *account*, until its last login has ended."""
+    with app.app_context():
+        try:
+            for message in get_bot(account).messages():
+                lease.reacquire()  # LockError, a RedisError, if another process has it now
+                if account not in wanted:
+                    break
+                if message:
+                    deliver(message, account)
+            lease.release()
+        except (OSError, RedisError) as error:
+            # The lease runs out by itself: that's the pause before the next attempt.
+            app.logger.warning("No messages for %s: %s", account, type(error).__name__)
+
+
+def start(account: str) -> None:
+    """Listen for *account* in a thread, unless one does already, in whatever process."""
+    if account in listeners and listeners[account].is_alive():
+        return
+    lease = redis.lock(f"listener:{account}", timeout=LEASE, thread_local=False)
+    if lease.acquire(blocking=False, token=f"{os.getpid()}-{secrets.token_hex(8)}"):
+        listeners[account] = threading.Thread(target=listen, args=[account, lease], daemon=True)
+        listeners[account].start()
+
+
+def main() -> None:
+    """Look once a second who is logged in, until a signal comes."""
+    global wanted
+    while not asked_to_stop:
+        with app.app_context():
             try:
-                for message in get_bot(account).messages():
-                    lease.reacquire()  # LockError, a RedisError, if another process has it now
-                    if account not in self.wanted:
-                        break
-                    if message:
-                        deliver(message, account)
-                lease.release()
-            except (OSError, RedisError) as error:
-                # The lease runs out by itself: that's the pause before the next attempt.
-                self.app.logger.warning("No messages for %s: %s", account, type(error).__name__)
+                wanted = logins.accounts()
+                for account in wanted:
+                    start(account)
+            except RedisError as error:
+                logins.unavailable(error)  # writes it to the log; the next look is in a second
+        time.sleep(1)
 
-    def start(self, account: str) -> None:
-        """Listen for *account*, unless somebody does."""
-        listener = self.listeners.get(account)
-        if listener and listener.is_alive():
-            return
-        lease = redis.lock(f"listener:{account}", timeout=LEASE, thread_local=False)
-        if lease.acquire(blocking=False, token=f"{os.getpid()}-{secrets.token_hex(8)}"):
-            listener = threading.Thread(target=self.listen, args=[account, lease], daemon=True)
-            self.listeners[account] = listener
-            listener.start()
-
-    def run(self) -> None:
-        """Look once a second who is logged in, until a signal comes."""
-        while not self.asked_to_stop:
-            with self.app.app_context():
-                try:
-                    self.wanted = logins.accounts()
-                    for account in self.wanted:
-                        self.start(account)
-                except RedisError as error:
-                    logins.unavailable(error)  # writes it to the log; the next look is in a second
-            time.sleep(1)
-
-        self.wanted = set()
-        for listener in self.listeners.values():
-            listener.join(1)
+    wanted = set()
+    for listener in listeners.values():
+        listener.join(1)
 
 
 if __name__ == "__main__":
-    receiver = Receiver(create_app())
     for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, receiver.ask_to_stop)
-    receiver.run()
+        signal.signal(number, ask_to_stop)
+    main()

@@ -1,0 +1,60 @@
+# From "A Flask API, one technique at a time", chapter 06. SPDX-License-Identifier: 0BSD
+# Needs Flask 3.1, Werkzeug 3.1 and redis-py 8.1, or later.
+"""Messages of an account: stored and published together, once for each id.
+
+Needs a Redis client with ``decode_responses=True`` in ``app.extensions["redis"]``, and the SSE of
+sse.py in ``app.extensions["sse"]``.
+
+Setting: ``MESSAGES_KEPT``, of each account. A message's id is known for as long as the message is
+kept.
+"""
+
+import json
+from typing import Any
+
+from flask import current_app
+
+
+def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
+    """Keep *message* for *account*, and show it on the account's pages; return it as it is kept.
+
+    It has at least an ``id`` and ``from_id``, who sent it. If one with its id is there already,
+    nothing happens, and that one is returned.
+    """
+    redis, sse = current_app.extensions["redis"], current_app.extensions["sse"]
+    history, ids = f"history:messages:{account}", f"history:ids:{account}"
+
+    def keep(pipe: Any) -> dict[str, Any]:
+        # redis.transaction WATCHes the ids. If another process adds one between this line and
+        # EXEC, nothing below happens, and this function is called again.
+        number = pipe.zscore(ids, message["id"])
+        known = [] if number is None else pipe.zrange(history, number, number, byscore=True)
+        newest = pipe.zrange(ids, -1, -1, withscores=True)
+        pipe.multi()
+        if known:
+            return dict(json.loads(known[0]))
+
+        kept = message | {"mine": message["from_id"] == account}
+        next_number = newest[0][1] + 1 if newest else 1
+        too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
+        for key, member in (ids, message["id"]), (history, json.dumps(kept)):
+            pipe.zadd(key, {member: next_number})
+            pipe.zremrangebyrank(key, 0, too_old)
+        sse.publish(kept, f"account:{account}", redis=pipe)
+        return kept
+
+    return dict(redis.transaction(keep, ids, value_from_callable=True))
+
+
+def history(account: str, before: str | None, per_page: int) -> tuple[list[Any], str | None]:
+    """Return a page of an account's messages, newest first, and what to ask for the next one as
+    *before*: None if this is the last one."""
+    # A page begins at a number that a message keeps, because new messages don't move it.
+    start = f"({before}" if before else "+inf"
+    found = current_app.extensions["redis"].zrange(
+        f"history:messages:{account}", start, "-inf",
+        byscore=True, desc=True, offset=0, num=per_page + 1, withscores=True,
+    )  # fmt: skip
+    page = found[:per_page]
+    older = str(int(page[-1][1])) if len(found) > per_page else None
+    return [json.loads(text) for text, _ in page], older

@@ -1,0 +1,184 @@
+# From "A Flask API, one technique at a time", chapter 06. SPDX-License-Identifier: 0BSD
+# Needs Flask 3.1 and Werkzeug 3.1, or later.
+"""Server-sent events: one Redis stream, read once by every process, a queue for each browser.
+
+Settings: ``SSE_MAX_STREAMS`` (open ones per process, default 500), ``SSE_QUEUE`` (events that a
+browser may be behind, 100), ``SSE_HEARTBEAT`` (s, 15; a browser that has left or doesn't read is
+noticed within it), ``SSE_HISTORY`` (events kept for browsers that come back, about 1000).
+See https://html.spec.whatwg.org/multipage/server-sent-events.html.
+"""
+
+import queue
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import ServiceUnavailable
+
+BLOCK = 500  # ms that the reader waits in Redis at a time: less than a client's socket_timeout
+PAGE = 20  # entries that are read from Redis at a time, because each may be large
+DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
+# Without no-transform a proxy may compress the stream, and hold it back until it ends (RFC 9111,
+# 5.2.2.6). nginx reads the other header.
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+Entry = tuple[str, dict[str, str]]  # id, fields: channel, type, data, last ("1" ends the streams)
+Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
+
+
+def order(event_id: str) -> tuple[int, ...]:
+    """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
+    return tuple(int(part) for part in event_id.split("-"))
+
+
+class SSE:
+    """The extension. One object serves one app: its reader belongs to the process."""
+
+    def init_app(
+        self,
+        app: Flask,
+        redis: Any,
+        channels: Callable[[], list[str]],
+        seconds_left: Callable[[], float] = lambda: float("inf"),
+        key: str = "events",
+    ) -> None:
+        """Add ``GET /stream``. *redis*: ``Redis(decode_responses=True)``, otherwise a ValueError;
+        *channels* returns what the browser of this request may hear, *seconds_left* for how long;
+        both may raise. *key*: of the stream in Redis; apps with the same one hear each other.
+        """
+        if not redis.get_encoder().decode_responses:
+            raise ValueError("sse.py needs a Redis client with decode_responses=True")
+        for name, value in DEFAULTS.items():
+            app.config.setdefault(name, value)
+        self.app, self.redis, self.key = app, redis, key
+        self.channels, self.seconds_left = channels, seconds_left
+        self.streams: set[Stream] = set()
+        self.by_channel: dict[str, set[Stream]] = {}
+        self.lock = threading.RLock()  # R: Python may collect a forgotten stream inside it
+        self.reader: threading.Thread | None = None
+        app.add_url_rule("/stream", "stream", self.stream)
+
+    def publish(
+        self, data: Any, channel: str, type: str = "message", last: bool = False, redis: Any = None
+    ) -> Any:
+        """Send *data* (JSON) to *channel*; return the event's id. *type*: one word of yours.
+        *last*: ends the streams that hear it. *redis*: a pipeline that the event is to be part of.
+        """
+        # JSON breaks lines between its values alone, where a space does as well.
+        text = re.sub(r"[\r\n]", " ", self.app.json.dumps(data))
+        entry = {"channel": channel, "type": type, "data": text, "last": int(last)}
+        return (redis or self.redis).xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
+
+    def after(self, event_id: str, redis: Any) -> list[Entry]:
+        """Return the next entries after *event_id*; LookupError if Redis doesn't have it."""
+        is_id = re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", event_id)
+        entries: list[Entry] = redis.xrange(self.key, event_id, count=1 + PAGE) if is_id else []
+        # If it is still there, nothing newer has been trimmed either.
+        if not entries or entries[0][0] != event_id:
+            raise LookupError(f"Redis has no event {event_id}")
+        return entries[1:]
+
+    def stream(self) -> Response:
+        """The view."""
+        channels = set(self.channels())
+        asked = request.headers.get("Last-Event-ID", "")
+        for name in ("last_event_id", "lastEventId"):  # a new EventSource can't send the header
+            asked = asked or request.args.get(name, "")  # polyfills send the second one
+
+        # There has to be an event to resume from, if need be one for nobody. It's looked up before
+        # seconds_left(), so that either that knows of a logout, or the stream sends it.
+        entries = self.redis.xrevrange(self.key, count=1)
+        newest = entries[0][0] if entries else self.publish(None, channel="")
+        end = time.monotonic() + self.seconds_left()
+
+        if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
+            raise ServiceUnavailable("Too many streams are open.", retry_after=5)
+        sock = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+        if sock:  # for a browser that doesn't read, 64 KiB may wait, and no longer than this
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+            sock.settimeout(self.app.config["SSE_HEARTBEAT"])
+        text = self.text(channels, asked, newest, end)
+        return Response(text, mimetype="text/event-stream", headers=HEADERS)
+
+    def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[bytes]:
+        """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
+        # Not in the view: of a response that is never sent, no finally runs.
+        stream: Stream = queue.SimpleQueue()
+        self.add(stream, channels)
+        try:
+            if not (self.reader and self.reader.is_alive()):  # not before: a fork would lose it
+                self.reader = threading.Thread(target=self.read, args=[newest], daemon=True)
+                self.reader.start()
+
+            yield b"retry: 2000\n\n"
+            sent = asked or newest
+            try:
+                entries: list[Entry] | None = self.after(sent, self.redis)
+            except LookupError:  # nobody knows what this browser has missed
+                sent = newest
+                entries = self.after(sent, self.redis)
+                yield f"id: {sent}\nevent: reset\ndata: {{}}\n\n".encode()
+            yield f"id: {sent}\n\n".encode()  # a browser that leaves now can resume
+
+            while entries is not None and time.monotonic() < end:
+                for event_id, entry in entries:
+                    if order(event_id) <= order(sent):
+                        continue  # it was among those that were missed, too
+                    sent = event_id
+                    if entry.get("channel") in channels:
+                        text = f"id: {sent}\nevent: {entry['type']}\ndata: {entry['data']}\n\n"
+                        yield text.encode()
+                        if entry["last"] == "1":
+                            return
+
+                if len(entries) == PAGE:  # more was missed
+                    entries = self.after(sent, self.redis)
+                    continue
+                try:  # half, because the first write to a closed browser succeeds
+                    entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
+                except queue.Empty:
+                    entries = []
+                    yield b":\n\n"
+        finally:
+            self.remove(stream, channels)
+
+    def add(self, stream: Stream, channels: set[str]) -> None:
+        """Let *stream* hear its channels."""
+        with self.lock:
+            self.streams.add(stream)
+            for channel in channels:
+                self.by_channel.setdefault(channel, set()).add(stream)
+
+    def remove(self, stream: Stream, channels: set[str]) -> None:
+        with self.lock:
+            self.streams.remove(stream)
+            for channel in channels:
+                self.by_channel[channel].remove(stream)
+                if not self.by_channel[channel]:
+                    del self.by_channel[channel]
+
+    def read(self, seen: str) -> None:
+        """Deliver what is newer than *seen*, until something goes wrong or is lost."""
+        try:
+            redis = self.redis.client()  # with a connection of its own
+            while self.reader is threading.current_thread():
+                for entry in self.after(seen, redis):
+                    self.deliver(entry)
+                    seen = entry[0]
+                redis.xread({self.key: seen}, count=1, block=BLOCK)  # only to be woken
+        except Exception as error:
+            self.app.logger.warning("No events: %r", error)
+            # All browsers come back, and resume or get a reset; the first one starts a reader.
+            self.reader = None
+            for stream in list(self.streams):
+                stream.put(None)
+
+    def deliver(self, entry: Entry) -> None:
+        """Queue an event for the streams that hear its channel, or end those that are too slow."""
+        for stream in list(self.by_channel.get(entry[1].get("channel", ""), ())):
+            is_slow = stream.qsize() >= self.app.config["SSE_QUEUE"]
+            stream.put(None if is_slow else [entry])

@@ -1,0 +1,171 @@
+"""deploy/receive.py as a process of its own: killed, frozen, told to end."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask
+
+import logins
+from conftest import Desk, Receivers, until
+from delivery import history
+from network import DemoBot
+from wx import Message, get_bot
+
+
+def message(number: int) -> dict[str, Any]:
+    return {"id": f"message-{number:08}", "from_id": "ada", "text": str(number)}
+
+
+def send(app: Flask, *numbers: int) -> None:
+    with app.app_context():
+        for number in numbers:
+            get_bot("ada").send(message(number), ["lin"])
+
+
+def log_in(app: Flask, account: str = "lin") -> str:
+    with app.app_context():
+        return logins.create(account)
+
+
+def log_out(app: Flask, login_id: str) -> None:
+    with app.app_context():
+        logins.end(login_id)
+
+
+def heard(desk: Desk) -> list[int]:
+    """Return the numbers of the messages that lin's pages were told, oldest first."""
+    return [int(text) for text in desk.told("lin")]
+
+
+def kept(app: Flask) -> list[int]:
+    with app.app_context():
+        messages, older = history("lin", None, per_page=1000)
+    assert older is None
+    return [int(message["text"]) for message in reversed(messages)]
+
+
+def test_of_300_messages_none_is_lost_or_doubled_by_ten_kills(
+    desk: Desk, app: Flask, receivers: Receivers
+) -> None:
+    log_in(app)
+    receiver = receivers()
+    for start in range(0, 300, 30):
+        before = len(heard(desk))
+        send(app, *range(start, start + 30))
+        until(lambda n=before: len(heard(desk)) > n)  # type: ignore[misc]
+        time.sleep(random.uniform(0, 0.02))  # at another moment each time
+        receiver.kill()
+        receiver.wait()
+        receiver = receivers()
+    until(lambda: len(kept(app)) >= 300, seconds=60)
+    until(lambda: desk.redis.xlen("network:lin") == 0)
+    assert heard(desk) == kept(app) == list(range(300))
+
+
+def test_it_listens_from_the_first_login_of_an_account_to_the_end_of_its_last(
+    desk: Desk, app: Flask, receivers: Receivers
+) -> None:
+    receivers()
+    send(app, 1)
+    first, second = log_in(app), log_in(app)
+    until(lambda: heard(desk) == [1])
+
+    log_out(app, first)
+    send(app, 2)
+    until(lambda: heard(desk) == [1, 2])
+
+    log_out(app, second)
+    until(lambda: not desk.redis.exists("listener:lin"))
+    send(app, 3)
+    log_in(app, "omar")
+    until(lambda: desk.redis.exists("listener:omar"))  # it has looked who is logged in
+    assert heard(desk) == kept(app) == [1, 2]
+
+    log_in(app)
+    until(lambda: heard(desk) == [1, 2, 3])
+
+
+def test_of_two_receivers_one_listens_and_the_other_is_there_if_it_dies(
+    desk: Desk, app: Flask, receivers: Receivers
+) -> None:
+    def listener() -> int:
+        return int((desk.redis.get("listener:lin") or "0").partition("-")[0])
+
+    log_in(app)
+    two = {receiver.pid: receiver for receiver in (receivers(), receivers())}
+    first = until(listener)
+    for number in range(20):
+        send(app, number)
+        until(lambda n=number: heard(desk) == [*range(n + 1)])  # type: ignore[misc]
+        assert listener() == first
+
+    two[first].kill()
+    send(app, 20)
+    until(lambda: heard(desk) == [*range(21)])
+    assert listener() in two.keys() - {first}
+
+
+def test_a_receiver_that_was_frozen_takes_nothing_from_the_one_that_listens_now(
+    desk: Desk, app: Flask, receivers: Receivers
+) -> None:
+    log_in(app)
+    first = receivers()
+    until(lambda: desk.redis.exists("listener:lin"))
+    first.send_signal(signal.SIGSTOP)
+    second = receivers()
+    send(app, 1)
+    until(lambda: heard(desk) == [1])
+    first.send_signal(signal.SIGCONT)
+    send(app, *range(2, 100))
+    until(lambda: len(heard(desk)) == 99)
+    assert desk.redis.get("listener:lin").startswith(f"{second.pid}-")
+    assert heard(desk) == [*range(1, 100)]
+
+
+class ShakyBot(DemoBot):
+    """Its connection breaks after three messages."""
+
+    def messages(self) -> Iterator[Message | None]:
+        count = 0
+        for message in super().messages():
+            yield message
+            count += bool(message)
+            if count == 3:
+                raise ConnectionResetError("the network is away")
+
+
+def test_a_listener_that_fails_is_started_again(
+    desk: Desk, app: Flask, receivers: Receivers
+) -> None:
+    log_in(app)
+    send(app, *range(8))
+    receivers(FLASK_BOT_CLASS="test_receive.ShakyBot")
+    until(lambda: len(heard(desk)) == 8)
+    assert heard(desk) == [*range(8)]
+    log = desk.log.read_text()
+    assert "No messages for lin: ConnectionResetError" in log and "Traceback" not in log
+
+
+def test_it_ends_when_it_is_told_to(desk: Desk, app: Flask, receivers: Receivers) -> None:
+    log_in(app)
+    receiver = receivers()
+    until(lambda: desk.redis.exists("listener:lin"))
+    receiver.terminate()
+    assert receiver.wait(timeout=30) == 0
+    assert not desk.redis.exists("listener:lin")  # the next one needn't wait
+    assert desk.log.read_text() == ""
+
+
+def test_a_redis_that_is_away_is_waited_for(desk: Desk, app: Flask, receivers: Receivers) -> None:
+    log_in(app)
+    receivers()
+    send(app, 1)
+    until(lambda: heard(desk) == [1])
+    desk.server.stop()
+    time.sleep(1.5)  # long enough to be noticed
+    desk.server.start()
+    send(app, 2)
+    until(lambda: heard(desk) == [1, 2])
