@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -20,8 +21,10 @@ import segno
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
-from redis import Redis, RedisError, WatchError
-from redis.client import Pipeline
+from redis import Redis, RedisError
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
 import events
 from conftest import Desk, until
@@ -120,9 +123,13 @@ def test_no_two_codes_are_the_same_and_each_has_128_bits(client: FlaskClient) ->
     assert all(len(uuid) * 4 >= 128 for uuid in uuids)
 
 
-def test_public_url_is_what_the_code_carries(desk: Desk) -> None:
-    client = desk.app(PUBLIC_URL="https://desk.example/app/").test_client()
-    assert code(client)["scan_url"].startswith("https://desk.example/app/scan/")
+def test_public_url_is_what_the_code_carries_and_where_the_phone_is_let_in(desk: Desk) -> None:
+    app = desk.app(PUBLIC_URL="https://desk.example/")
+    url = code(app.test_client())["scan_url"]
+    assert url.startswith("https://desk.example/scan/")
+    path = url.removeprefix("https://desk.example")
+    for base_url, status in [("https://desk.example", 200), ("https://evil.example", 400)]:
+        assert app.test_client().get(path, base_url=base_url).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -235,27 +242,6 @@ def test_a_token_works_once(client: FlaskClient, phone: FlaskClient) -> None:
     ]
 
 
-def test_a_confirmation_whose_response_from_redis_was_lost_is_still_this_phones(
-    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uuid = code(client)["uuid"]
-    execute = Pipeline.execute
-    lost: list[Any] = []
-
-    def lose_one(pipe: Pipeline, *args: Any) -> Any:
-        """Let Redis execute the transaction, and its response be lost: redis-py tries again."""
-        result = execute(pipe, *args)
-        if not lost:
-            lost.append(result)
-            raise WatchError("as redis-py says when a response is lost while it watches a key")
-        return result
-
-    monkeypatch.setattr(Pipeline, "execute", lose_one)
-    with app.app_context():
-        assert change_state(uuid, "confirmed", "ada")
-    assert lost
-
-
 def test_of_many_phones_at_once_one_wins(app: Flask, client: FlaskClient) -> None:
     for _ in range(5):
         uuid = code(client)["uuid"]
@@ -287,9 +273,6 @@ def test_it_is_redis_clock_that_says_when_a_code_expires(
 
 
 # Claiming it
-
-
-# Taking it up
 
 
 def test_login_claims_what_the_phone_confirmed(client: FlaskClient, phone: FlaskClient) -> None:
@@ -380,7 +363,7 @@ def test_a_session_that_was_planted_is_gone_after_the_login(
     scan(phone, made["uuid"])
     claim(client, made["key"])
     with client.session_transaction() as session:
-        assert set(session) == {"_permanent", "account", "login"}
+        assert set(session) == {"_permanent", "login"}
 
 
 def test_logging_in_again_ends_the_login_before(
@@ -397,15 +380,6 @@ def test_logging_in_again_ends_the_login_before(
 def test_a_login_lasts_as_long_as_its_cookie(desk: Desk, app: Flask, log_in: LogIn) -> None:
     left = desk.redis.ttl(f"login:{login_id(log_in(app))}")
     assert app.permanent_session_lifetime.total_seconds() - 60 < left
-
-
-def test_a_login_that_nobody_claims_goes_again(
-    desk: Desk, client: FlaskClient, phone: FlaskClient
-) -> None:
-    uuid = code(client)["uuid"]
-    scan(phone, uuid)
-    unclaimed = desk.redis.hget(f"scan:{uuid}", "login")
-    assert 0 < desk.redis.ttl(f"login:{unclaimed}") <= 1200
 
 
 def test_trap_a_cookie_from_the_future_is_refused(
@@ -541,6 +515,70 @@ def test_trap_a_cookie_renewed_by_every_answer_undoes_a_login(desk: Desk, log_in
 
     assert cookie_comes_back(desk.app(SESSION_REFRESH_EACH_REQUEST=True))
     assert not cookie_comes_back(desk.app())
+
+
+def test_a_401_says_how_to_log_in(client: FlaskClient) -> None:
+    for path in ("/j/me", "/stream"):
+        answer = client.get(path)
+        assert answer.status_code == 401
+        assert answer.headers.getlist("WWW-Authenticate") == ['Cookie realm="desk"']
+    assert "WWW-Authenticate" not in client.get("/").headers
+
+
+# Below a prefix
+
+
+def go_through_the_desk(desk: Client, phone: Client, path: str) -> None:
+    """Log in, open the stream and send a file, at a desk whose page is at *path*."""
+    accept = {"Accept": "text/html"}
+    for page in (desk.get(path), desk.get(f"{path}nope", headers=accept)):
+        links = re.findall(r'(?:href|src)="(/[^"]*)"', page.text)
+        assert links and all(link.startswith(path) for link in links), page.text
+        assert all(desk.get(link).status_code == 200 for link in links)
+
+    # The page itself asks for j/login/qr, and so on: addresses that are relative to its own.
+    made: Any = desk.post(f"{path}j/login/qr").json
+    assert desk.get(made["qr"]).mimetype == "image/svg+xml"
+    assert made["scan_url"].startswith(f"http://localhost{path}scan/")
+    link = made["scan_url"].removeprefix("http://localhost")
+    assert f'src="{path}static/scan.js"' in phone.get(link).text
+    assert phone.post(link, data={"action": "confirm", "account": "ada"}).status_code == 200
+    claimed = desk.post(f"{path}j/login", json={"key": made["key"]})
+    assert claimed.status_code == 200
+    assert "Path=/;" in claimed.headers["Set-Cookie"]  # without it, __Host- is refused
+
+    stream = desk.get(f"{path}stream", buffered=False)
+    assert next(stream.iter_encoded()) == b"retry: 2000\n\n"
+    stream.close()
+    sent: Any = desk.post(f"{path}uploads", data={"file": (io.BytesIO(b"hello"), "a.txt")}).json
+    assert desk.get(sent["url"]).text == "hello"
+    assert desk.post(f"{path}j/logout").status_code == 200
+    assert desk.get(f"{path}j/me").status_code == 401
+
+
+def test_the_desk_works_below_a_prefix(app: Flask) -> None:
+    mounted = DispatcherMiddleware(NotFound(), {"/a/desk": app})
+    go_through_the_desk(Client(mounted), Client(mounted), "/a/desk/")
+    assert Client(mounted).get("/a/desk").location == "http://localhost/a/desk/"
+
+
+def test_the_desk_works_behind_a_proxy_that_takes_a_prefix_away(desk: Desk) -> None:
+    app = desk.app(PROXIES=1)
+
+    def proxy(environ: Any, start_response: Any) -> Any:
+        prefix, path = "/desk", environ["PATH_INFO"]
+        assert path.startswith(f"{prefix}/")
+        stripped = {"PATH_INFO": path.removeprefix(prefix), "HTTP_X_FORWARDED_PREFIX": prefix}
+        return app({**environ, **stripped}, start_response)
+
+    go_through_the_desk(Client(proxy), Client(proxy), "/desk/")
+
+
+def test_public_url_and_the_prefix_are_not_said_twice(desk: Desk) -> None:
+    app = desk.app(PUBLIC_URL="https://desk.example/desk/")
+    mounted = DispatcherMiddleware(NotFound(), {"/desk": app})
+    made: Any = Client(mounted).post("/desk/j/login/qr").json
+    assert made["scan_url"] == f"https://desk.example/desk/scan/{made['uuid']}"
 
 
 # A page that isn't there

@@ -199,7 +199,7 @@ def login() -> Success:
     A page that got no response repeats the request and gets the same login.
     """
     key = key_of_request()
-    login_id = scan.claim(key)
+    login_id = scan.claim(key) or ""
     try:
         with bot_context(login_id):
             user = get_logged_in_user(current_bot)
@@ -214,7 +214,7 @@ def login() -> Success:
         end_login(session["login"])
     session.clear()
     session.permanent = True
-    session.update(login=login_id, account=user["account"])
+    session["login"] = login_id
     return Success(members={"user": user})
 
 
@@ -250,9 +250,21 @@ def whose() -> Success:
         return Success(members={"user": None})
 
 
+def add_challenge(response: Response) -> Response:
+    """Say in each 401 how to log in, as RFC 9110 (11.6.1) demands.
+
+    Some clients fail without it (Android's HttpURLConnection does). No browser knows this scheme:
+    with Basic it would ask for a name and a password.
+    """
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Cookie realm="desk"'
+    return response
+
+
 def init_app(app: Flask) -> None:
     """Add the views under /j and /scan, the page for a 404, and the sessions."""
     app.session_interface = Sessions()
+    app.after_request(add_challenge)
     app.register_error_handler(404, missing)
     app.register_blueprint(bp)
     app.register_blueprint(phone)
