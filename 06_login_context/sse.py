@@ -3,95 +3,36 @@
 """Server-sent events: one Redis stream, read once by every process, a queue for each browser.
 
 Settings: ``SSE_MAX_STREAMS`` (open ones per process, default 500), ``SSE_QUEUE`` (events that a
-browser may be behind, 100), ``SSE_HEARTBEAT`` (s, 15; a closed browser is released within it),
-``SSE_HISTORY`` (events kept for browsers that come back, about 1000).
+browser may be behind, 100), ``SSE_HEARTBEAT`` (s, 15; a browser that has left or doesn't read is
+noticed within it), ``SSE_HISTORY`` (events kept for browsers that come back, about 1000).
 See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
-import contextlib
 import queue
 import re
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Flask, Response, request
-from redis import BlockingConnectionPool, Redis, RedisError
 from werkzeug.exceptions import ServiceUnavailable
 
-BLOCK = 5  # seconds that the reader waits in Redis at a time
+BLOCK = 500  # ms that the reader waits in Redis at a time: less than a client's socket_timeout
 PAGE = 20  # entries that are read from Redis at a time, because each may be large
+DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
 # Without no-transform a proxy may compress the stream, and hold it back until it ends (RFC 9111,
 # 5.2.2.6). nginx reads the other header.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
+
 Entry = tuple[str, dict[str, str]]  # id, fields: channel, type, data, last ("1" ends the streams)
-
-
-class Event(NamedTuple):
-    """An entry as browsers get it, encoded once for all of them."""
-
-    order: tuple[int, ...]
-    text: bytes
-    last: bool
+Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
 
 
 def order(event_id: str) -> tuple[int, ...]:
     """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
     return tuple(int(part) for part in event_id.split("-"))
-
-
-def encode(event_id: str, entry: dict[str, str]) -> Event:
-    text = f"id: {event_id}\nevent: {entry['type']}\ndata: {entry['data']}\n\n"
-    return Event(order(event_id), text.encode(), entry["last"] == "1")
-
-
-def client_like(redis: Any, connections: int, **settings: Any) -> Redis:
-    """Return a client with *connections* of its own, for which its callers wait their turn."""
-    pool = redis.connection_pool
-    settings = {**pool.connection_kwargs, **settings}
-    own: Any = BlockingConnectionPool
-    return Redis(connection_pool=own(connections, None, pool.connection_class, **settings))
-
-
-class Stream(queue.Queue[Event | None]):
-    """The open stream of one browser: the events that it hasn't sent yet (None: it ends)."""
-
-    def __init__(self, channels: list[str], sock: socket.socket | None, size: int) -> None:
-        super().__init__(size)
-        self.channels = channels
-        self.sock = sock
-        if sock:  # the kernel keeps 64 KiB for a browser that doesn't read
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
-
-    def wait(self, seconds: float) -> Event | None:
-        """Return the next event; None if none comes within *seconds*."""
-        try:
-            return self.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-    def end(self) -> None:
-        """Wake the stream up; if it is full, the server may be stuck in a write to the browser, and
-        the connection is closed, with all that it still holds."""
-        try:
-            self.put_nowait(None)
-        except queue.Full:
-            if self.sock:
-                cut(self.sock)
-
-
-def cut(sock: socket.socket) -> None:
-    """Close a connection in which another thread or greenlet writes."""
-    with contextlib.suppress(OSError):  # it's closed already
-        # A copy, because gevent turns shutdown() into an error for the greenlet that writes.
-        copy = socket.fromfd(sock.fileno(), sock.family, sock.type)
-        with copy:
-            copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            copy.shutdown(socket.SHUT_RDWR)
 
 
 class SSE:
@@ -115,160 +56,129 @@ class SSE:
             app.config.setdefault(name, value)
         self.app, self.redis, self.key = app, redis, key
         self.channels, self.seconds_left = channels, seconds_left
-        self.opening = client_like(redis, 20)  # when more browsers come back at once, they wait
-        # Nothing waits inside: under gevent, that could be for ever. R, because Python may end a
-        # stream that a server has forgotten at any time, and so in here as well.
-        self.lock = threading.RLock()
         self.streams: set[Stream] = set()
         self.by_channel: dict[str, set[Stream]] = {}
+        self.lock = threading.RLock()  # R: Python may collect a forgotten stream inside it
         self.reader: threading.Thread | None = None
         app.add_url_rule("/stream", "stream", self.stream)
 
     def publish(
         self, data: Any, channel: str, type: str = "message", last: bool = False, redis: Any = None
     ) -> Any:
-        """Send *data* (JSON) to *channel*; return the event's id. *last*: ends the streams that
-        hear it. *redis*: a pipeline, if the event is to be part of a transaction.
-
-        ValueError: *type* is not one ASCII word.
+        """Send *data* (JSON) to *channel*; return the event's id. *type*: one word of yours.
+        *last*: ends the streams that hear it. *redis*: a pipeline that the event is to be part of.
         """
-        if not re.fullmatch("[!-~]+", type):
-            raise ValueError(f"{type!r} is no type of event")
         # JSON breaks lines between its values alone, where a space does as well.
         text = re.sub(r"[\r\n]", " ", self.app.json.dumps(data))
         entry = {"channel": channel, "type": type, "data": text, "last": int(last)}
-        client = self.redis if redis is None else redis  # an empty pipeline is false
-        return client.xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
+        return (redis or self.redis).xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
 
-    def newest(self) -> str:
-        """Return the newest id. There has to be one to resume from: else an event for nobody."""
-        entries: Any = self.opening.xrevrange(self.key, count=1)
-        return str(entries[0][0] if entries else self.publish(None, "", redis=self.opening))
-
-    def after(self, event_id: str) -> list[Entry] | None:
-        """Return the next entries after *event_id*; None if Redis doesn't have it (any more)."""
-        if not re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", event_id):
-            return None
-        entries: Any = self.opening.xrange(self.key, event_id, count=1 + PAGE)
+    def after(self, event_id: str, redis: Any) -> list[Entry]:
+        """Return the next entries after *event_id*; LookupError if Redis doesn't have it."""
+        is_id = re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", event_id)
+        entries: list[Entry] = redis.xrange(self.key, event_id, count=1 + PAGE) if is_id else []
         # If it is still there, nothing newer has been trimmed either.
-        return entries[1:] if entries and entries[0][0] == event_id else None
+        if not entries or entries[0][0] != event_id:
+            raise LookupError(f"Redis has no event {event_id}")
+        return entries[1:]
 
     def stream(self) -> Response:
         """The view."""
-        channels = self.channels()
-        asked = (
-            request.headers.get("Last-Event-ID")
-            or request.args.get("last_event_id")  # a new EventSource cannot send the header
-            or request.args.get("lastEventId", "")  # what polyfills send instead
-        )
+        channels = set(self.channels())
+        asked = request.headers.get("Last-Event-ID", "")
+        for name in ("last_event_id", "lastEventId"):  # a new EventSource can't send the header
+            asked = asked or request.args.get(name, "")  # polyfills send the second one
 
-        # In this order: seconds_left() knows of a logout before newest(), and a later one is among
-        # the events that the stream sends.
-        newest = self.newest()
-        known = self.after(asked) is not None
+        # There has to be an event to resume from, if need be one for nobody. It's looked up before
+        # seconds_left(), so that either that knows of a logout, or the stream sends it.
+        entries = self.redis.xrevrange(self.key, count=1)
+        newest = entries[0][0] if entries else self.publish(None, channel="")
         end = time.monotonic() + self.seconds_left()
-        if not (self.reader and self.reader.is_alive()):  # not before: a fork would lose it
-            self.reader = threading.Thread(target=self.read, args=[newest], daemon=True)
-            self.reader.start()
 
         if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
             raise ServiceUnavailable("Too many streams are open.", retry_after=5)
         sock = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        stream = Stream(channels, sock, self.app.config["SSE_QUEUE"])
-        text = self.text(stream, asked if known else newest, end, reset=bool(asked) and not known)
+        if sock:  # a browser that doesn't read: 64 KiB may wait for it, and the next write so long
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+            sock.settimeout(self.app.config["SSE_HEARTBEAT"])
+        text = self.text(channels, asked, newest, end)
         return Response(text, mimetype="text/event-stream", headers=HEADERS)
 
-    def text(self, stream: Stream, start: str, end: float, reset: bool) -> Iterator[bytes]:
-        """Yield what is sent: the events after *start*, until *end*. *reset*: nobody knows what
-        the browser has missed."""
+    def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[bytes]:
+        """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
         # Not in the view: of a response that is never sent, no finally runs.
-        self.add(stream)
+        stream: Stream = queue.SimpleQueue()
+        self.add(stream, channels)
         try:
+            if not (self.reader and self.reader.is_alive()):  # not before: a fork would lose it
+                self.reader = threading.Thread(target=self.read, args=[newest], daemon=True)
+                self.reader.start()
+
             yield b"retry: 2000\n\n"
-            if reset:
-                yield f"id: {start}\nevent: reset\ndata: {{}}\n\n".encode()
-            yield f"id: {start}\n\n".encode()  # a browser that leaves now can resume
+            sent = asked or newest
+            try:
+                entries: list[Entry] | None = self.after(sent, self.redis)
+            except LookupError:  # nobody knows what this browser has missed
+                sent = newest
+                entries = self.after(sent, self.redis)
+                yield f"id: {sent}\nevent: reset\ndata: {{}}\n\n".encode()
+            yield f"id: {sent}\n\n".encode()  # a browser that leaves now can resume
 
-            newest = order(start)
-            missed = self.missed(stream, start)
-            # Half: the first write to a closed browser succeeds, the second one fails.
-            heartbeat = self.app.config["SSE_HEARTBEAT"] / 2
-            while True:
-                event = next(missed, None) or stream.wait(heartbeat)
-                if stream not in self.streams or time.monotonic() > end:
-                    return
-                if not event:
+            while entries is not None and time.monotonic() < end:
+                for event_id, fields in entries:
+                    if order(event_id) <= order(sent):
+                        continue  # it came while we read what was missed, and was part of that
+                    sent = event_id
+                    if fields.get("channel") in channels:
+                        text = f"id: {sent}\nevent: {fields['type']}\ndata: {fields['data']}\n\n"
+                        yield text.encode()
+                        if fields["last"] == "1":
+                            return
+
+                if len(entries) == PAGE:  # more was missed
+                    entries = self.after(sent, self.redis)
+                    continue
+                try:  # half, because the first write to a closed browser succeeds
+                    entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
+                except queue.Empty:
+                    entries = []
                     yield b":\n\n"
-                elif event.order > newest:  # otherwise it was among those that were missed
-                    newest = event.order
-                    yield event.text
-                    if event.last:
-                        return
-        except RedisError:
-            pass  # the browser comes back, and the view says what is wrong
         finally:
-            self.remove(stream)
+            self.remove(stream, channels)
 
-    def missed(self, stream: Stream, start: str) -> Iterator[Event]:
-        """Yield what has come after *start*, one page at a time, because a browser that doesn't
-        read would keep all of it in memory."""
-        page = self.after(start)
-        while page:
-            for event_id, entry in page:
-                if entry.get("channel") in stream.channels:
-                    yield encode(event_id, entry)
-            page = self.after(page[-1][0])
-        if page is None:  # the rest was trimmed while the browser read: it gets a reset
-            self.end(stream)
-
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: Stream, channels: set[str]) -> None:
         """Let *stream* hear its channels."""
         with self.lock:
             self.streams.add(stream)
-            for channel in stream.channels:
+            for channel in channels:
                 self.by_channel.setdefault(channel, set()).add(stream)
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: Stream, channels: set[str]) -> None:
         with self.lock:
-            self.streams.discard(stream)
-            for channel in stream.channels:
-                others = self.by_channel.get(channel, set())
-                others.discard(stream)
-                if not others:
-                    self.by_channel.pop(channel, None)
+            self.streams.remove(stream)
+            for channel in channels:
+                self.by_channel[channel].remove(stream)
+                if not self.by_channel[channel]:
+                    del self.by_channel[channel]
 
     def read(self, seen: str) -> None:
-        """Deliver what is newer than *seen*, as long as the process lives."""
-        redis = client_like(self.redis, 1, socket_timeout=BLOCK + 1)  # else a wait is an error
-        while self.reader is threading.current_thread():
-            try:
-                entries = self.after(seen)
-                if entries is None:  # something is lost: all come back, and get their reset
-                    self.end(*self.streams)
-                    seen = self.newest()
-                for event_id, entry in entries or []:
-                    seen = event_id
-                    self.deliver(event_id, entry)
-                redis.xread({self.key: seen}, count=1, block=BLOCK * 1000)  # only to be woken
-            except Exception as error:  # never deaf for good, whatever it was
-                self.app.logger.warning("No events: %r", error)
-                self.end(*self.streams)  # the page says so, and comes back
-                time.sleep(1)
+        """Deliver what is newer than *seen*, until something fails or is lost."""
+        try:
+            redis = self.redis.client()  # with a connection of its own
+            while self.reader is threading.current_thread():
+                for entry in self.after(seen, redis):
+                    self.deliver(entry)
+                    seen = entry[0]
+                redis.xread({self.key: seen}, count=1, block=BLOCK)  # only to be woken
+        except Exception as error:
+            self.app.logger.warning("No events: %r", error)
+            # All browsers come back, and resume or get a reset. The first one starts a reader.
+            self.reader = None
+            for stream in list(self.streams):
+                stream.put(None)
 
-    def deliver(self, event_id: str, entry: dict[str, str]) -> None:
-        """Queue an event for the streams that hear its channel, and end those that are too slow."""
-        with self.lock:
-            listening = list(self.by_channel.get(entry.get("channel", ""), ()))
-        event = encode(event_id, entry) if listening else None
-        for stream in listening:
-            try:
-                stream.put_nowait(event)
-            except queue.Full:
-                self.end(stream)
-        time.sleep(0)  # the browsers' turn, under gevent
-
-    def end(self, *streams: Stream) -> None:
-        """End streams. Their browsers come back, and resume or get a reset."""
-        for stream in streams:
-            self.remove(stream)
-            stream.end()
+    def deliver(self, entry: Entry) -> None:
+        """Queue an event for the streams that hear its channel, or end those that are too slow."""
+        for stream in list(self.by_channel.get(entry[1].get("channel", ""), ())):
+            is_slow = stream.qsize() >= self.app.config["SSE_QUEUE"]
+            stream.put(None if is_slow else [entry])

@@ -98,7 +98,7 @@ class SSE:
         if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
             raise ServiceUnavailable("Too many streams are open.", retry_after=5)
         sock = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        if sock:  # for a browser that doesn't read, 64 KiB may wait, and no longer than this
+        if sock:  # a browser that doesn't read: 64 KiB may wait for it, and the next write so long
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
             sock.settimeout(self.app.config["SSE_HEARTBEAT"])
         text = self.text(channels, asked, newest, end)
@@ -125,14 +125,14 @@ class SSE:
             yield f"id: {sent}\n\n".encode()  # a browser that leaves now can resume
 
             while entries is not None and time.monotonic() < end:
-                for event_id, entry in entries:
+                for event_id, fields in entries:
                     if order(event_id) <= order(sent):
-                        continue  # it was among those that were missed, too
+                        continue  # it came while we read what was missed, and was part of that
                     sent = event_id
-                    if entry.get("channel") in channels:
-                        text = f"id: {sent}\nevent: {entry['type']}\ndata: {entry['data']}\n\n"
+                    if fields.get("channel") in channels:
+                        text = f"id: {sent}\nevent: {fields['type']}\ndata: {fields['data']}\n\n"
                         yield text.encode()
-                        if entry["last"] == "1":
+                        if fields["last"] == "1":
                             return
 
                 if len(entries) == PAGE:  # more was missed
@@ -162,7 +162,7 @@ class SSE:
                     del self.by_channel[channel]
 
     def read(self, seen: str) -> None:
-        """Deliver what is newer than *seen*, until something goes wrong or is lost."""
+        """Deliver what is newer than *seen*, until something fails or is lost."""
         try:
             redis = self.redis.client()  # with a connection of its own
             while self.reader is threading.current_thread():
@@ -172,7 +172,7 @@ class SSE:
                 redis.xread({self.key: seen}, count=1, block=BLOCK)  # only to be woken
         except Exception as error:
             self.app.logger.warning("No events: %r", error)
-            # All browsers come back, and resume or get a reset; the first one starts a reader.
+            # All browsers come back, and resume or get a reset. The first one starts a reader.
             self.reader = None
             for stream in list(self.streams):
                 stream.put(None)
