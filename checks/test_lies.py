@@ -21,7 +21,8 @@ WHERE = [
 ]
 SELECTED = """
     test_text and not drill and not transcript_is or transcript_is and 03_error or test_figures or
-    test_exercises and 03_error or setting or test_neighbours and 04 and package
+    test_exercises and 03_error or setting or every_row or 04-a or 03-Flask-RESTful or
+    05-Flask-Login or says_where
 """
 CUT = "```python errors.py\n"
 BOTH = "curl http://127.0.0.1:8103/j/boom http://127.0.0.1:8203/j/boom"
@@ -152,6 +153,30 @@ LIES = {
             "`from exceptions import",
         ),
         r"04_http_exception_subclass/README.md: .* doesn't say that \['exceptions'\] get a dot",
+    ),
+    "code for an app of another kind that doesn't help it": (
+        ("03_error_codes/README.md", "raise e  # Flask asks our handler then", "pass"),
+        r"GET /api/raises: \['404', .*\] isn't so: 500",
+    ),
+    "a difference that no row tells": (
+        ("checks/neighbours/login.toml", "GET /account 302 -> /login\n", ""),
+        r"AssertionError: GET /account: 302",
+    ),
+    "a row that is gone": (
+        ("02_cors/README.md", "| CSRFProtect |", "| Flask-WTF |"),
+        r"02_cors/README.md has no rows for \['CSRFProtect'\]",
+    ),
+    "a row that nobody tries": (
+        (
+            "01_static_files/README.md",
+            "| CSRFProtect |",
+            "| CSRFProtect, a JSON provider of its own |",
+        ),
+        r"01_static_files: no toml has a test of the rows \['a JSON provider of its own'\]",
+    ),
+    "a module from another chapter": (
+        ("02_cors/cors.py", 'at a time", chapter 02', 'at a time", chapter 01'),
+        r"02_cors/cors.py: it's from chapter 02",
     ),
     "a copy that isn't the original any more": (
         ("05_catch_all/exceptions.py", "error_code = 999", "error_code = 998"),

@@ -14,13 +14,12 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection
 from io import BytesIO
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ NEIGHBOURS = ROOT / "checks/neighbours"
 # Each process that serves an app is forked from one that has imported these.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    """pytest wiring apiflask asgiref.sync flask_cors flask_login flask_restful flask_restx
+    """test_neighbours apiflask asgiref.sync flask_cors flask_login flask_restful flask_restx
     flask_smorest flask_wtf sentry_sdk sentry_sdk.integrations.flask""".split()
 )
 
@@ -337,51 +336,6 @@ class Copy:
             options += {"gunicorn": [], "waitress": ["--call"]}[server]
         return [sys.executable, "-m", server, *options, f"{self.neighbour.module}:{name}"]
 
-    @contextmanager
-    def served(self) -> Iterator["Forked"]:
-        """Serve the app in a process of its own until the end of the block."""
-        ours, theirs = FORKS.Pipe()
-        arguments = (str(self.folder), self.neighbour.module, theirs)
-        process = FORKS.Process(target=serve, args=arguments)
-        process.start()
-        theirs.close()
-        try:
-            yield Forked(self, ours)
-        finally:
-            ours.close()  # the process ends when it finds nobody at the other end
-            process.join(timeout=30)
-            process.kill()
-
-
-def serve(folder: str, module: str, connection: Connection) -> None:
-    """Import an app and answer what comes through *connection*; runs in a process of its own."""
-    log = os.open(f"{folder}/log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, sys.stderr.fileno())
-    os.chdir(folder)
-    sys.path.insert(0, folder)
-    neighbour = importlib.import_module(module)
-    app = neighbour.create_app() if hasattr(neighbour, "create_app") else neighbour.app
-    scope = {"app": app, **vars(neighbour)}
-    client = TestClient(getattr(neighbour, "application", app))
-
-    while True:
-        try:
-            action, arguments = connection.recv()
-        except EOFError:
-            os._exit(0)  # at once, whatever the app's libraries would still do
-        problem, answer = "", None
-        try:
-            if action == "value":
-                answer = eval(arguments["expression"], scope)
-            else:
-                response = client.open(**arguments)
-                headers = list(response.headers)
-                answer = (response.status_code, headers, response.get_data())
-                response.close()
-        except Exception as error:
-            problem = f"{type(error).__name__}: {error}"
-        connection.send((problem, answer))
-
 
 # Asking
 
@@ -508,30 +462,42 @@ class Client:
             assert not lacks, f"{request}: {lacks} isn't so: {answer}"
 
 
-class Forked(Client):
-    """A client of an app in a process that was forked for it. AssertionError: the app raises."""
+class Inside(Client):
+    """A client in the process that imports the app; it can have only one in its life."""
 
-    def __init__(self, copy: Copy, connection: Connection) -> None:
+    def __init__(self, copy: Copy) -> None:
         super().__init__(copy)
-        self.connection = connection
+        os.chdir(copy.folder)
+        os.dup2(os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
+        sys.path.insert(0, str(copy.folder))
+        module = importlib.import_module(copy.neighbour.module)
+        app = module.create_app() if hasattr(module, "create_app") else module.app
+        self.scope = {"app": app, **vars(module)}
+        self.client = TestClient(getattr(module, "application", app))
 
     def send(self, method: str, path: str, arguments: dict[str, Any]) -> Answer:
-        status, headers, body = self.call("open", {"method": method, "path": path, **arguments})
-        return Answer(status, Headers(headers), body)
+        with self.client.open(path, method=method, **arguments) as response:
+            return Answer(response.status_code, response.headers, response.get_data())
 
     def value(self, expression: str) -> Any:
-        return self.call("value", {"expression": expression})
+        return eval(expression, self.scope)
 
-    def call(self, action: str, arguments: dict[str, Any]) -> Any:
-        try:
-            self.connection.send((action, arguments))
-            problem, answer = self.connection.recv()
-        except (EOFError, ConnectionError):
-            problem = "the app doesn't start"
-        if problem:
-            log = (self.folder / "log.txt").read_text(encoding="utf-8")
-            raise AssertionError(f"{problem}\n{log}")
-        return answer
+
+Run = Callable[..., Any]  # given a copy, a function and its arguments
+
+
+@contextmanager
+def processes() -> Iterator[Run]:
+    """Yield a function that calls a function with a client of a copy, in a process of its own.
+
+    It returns what that returns, and raises what that raises.
+    """
+    with FORKS.Pool(2, maxtasksperchild=1) as pool:
+        yield lambda *task: pool.apply_async(call_inside, task).get(timeout=60)
+
+
+def call_inside(copy: Copy, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(Inside(copy), *arguments)
 
 
 class Real(Client):
