@@ -189,12 +189,13 @@ def test_the_first_visit_leaves_no_error_in_the_console(new_context: NewContext)
 
 
 def test_a_broken_chunked_body_is_400(desk: Desk) -> None:
-    head = "POST /j/login HTTP/1.1\r\nHost: desk\r\nTransfer-Encoding: chunked\r\n"
+    head = "POST /j/login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
     head += "Content-Type: application/json\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", desk.port), timeout=20) as sock:
         sock.sendall(f"{head}nothex\r\n".encode())
         answer = sock.makefile().read()
     assert answer.startswith("HTTP/1.1 400 ") and '"error_code": 1007' in answer
+    assert "The body of this request is broken." in answer
     assert "Traceback" not in desk.log()
 
 
