@@ -9,7 +9,8 @@ from scripts import ROOT
 sys.path[:0] = [str(ROOT / "checks"), str(ROOT / "checks/drills")]
 import ledger as drills  # type: ignore[import-not-found]  # noqa: E402
 from desk import Desk as Desk  # type: ignore[import-not-found]  # noqa: E402
-from desks import until as until  # type: ignore[import-not-found]  # noqa: E402
+from desks import LIMITS  # type: ignore[import-not-found]  # noqa: E402
+from desks import until as until  # noqa: E402
 from ledger import Browser as Browser  # noqa: E402
 from ledger import Ledger as Ledger  # noqa: E402
 from ledger import Stream as Stream  # noqa: E402
@@ -20,8 +21,8 @@ from servers import process as process  # noqa: E402
 # In seconds. What is repeated is not measured, and would only keep us from leaving.
 drills.PATIENCE = 2
 
-# The desk as its reader runs it, but for one thing: all our browsers have the same address.
-SETTINGS = {"FLASK_CODES_PER_MINUTE": "100000", "VERBOSE": ""}
+# The desk as its reader runs it, but for its limits: all our browsers have the same address.
+SETTINGS = LIMITS | {"VERBOSE": ""}
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float]:

@@ -4,8 +4,6 @@ import os
 import random
 import re
 import resource
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,10 +19,13 @@ from redis import Redis
 
 from desk import Desk
 
-# What a process says once it works, as in the chapter's deploy/run.py.
+# What a process says once it works.
 UP = {"redis": "Ready to accept connections", "worker": " ready.", "web": "Open http"}
-SETTINGS = {
-    "FLASK_CODES_PER_MINUTE": "100000",  # all browsers of a drill have one address
+# What many clients with one address and three accounts would soon reach.
+LIMITS = dict.fromkeys(
+    ("FLASK_CODES_PER_MINUTE", "FLASK_LOGINS_PER_ACCOUNT", "FLASK_MESSAGES_PER_MINUTE"), "1000000"
+)
+SETTINGS = LIMITS | {
     "FLASK_BOT_CLASS": "bots.SteadyBot",
     "FLASK_VISIBILITY_TIMEOUT": "2",  # seconds; a task takes a fifth of one
     "FLASK_SSE_HEARTBEAT": "4",
@@ -55,39 +56,12 @@ def children(pid: int) -> set[int]:
     return living - {ps.pid}
 
 
-def allow_many_files() -> None:
-    """Let us and what we start open as many connections as Linux does; macOS begins with 256."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == 256:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
-
-
-class Killer:
-    """Kills what is left of a crew if the drill itself is killed, as the chapter's run.py does."""
-
-    def __init__(self) -> None:
-        self.shell = subprocess.Popen(  # its input ends with this process, however that ends
-            "exec 2>&-; kill -KILL $(cat)", shell=True, text=True, stdin=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def note(self, group: int) -> None:
-        print(f"-{group}", file=self.shell.stdin, flush=True)
-
-    def close(self) -> None:
-        self.shell.kill()
-        self.shell.communicate()
-
-
 class Member:
     """One process of a crew: its command, its log, how often it has died."""
 
-    def __init__(
-        self, name: str, command: str, folder: Path, env: dict[str, str], killer: Killer
-    ) -> None:
+    def __init__(self, name: str, command: str, folder: Path, env: dict[str, str]) -> None:
         self.name, self.command, self.folder, self.env = name, command, folder, env
-        self.log = folder / f"{name}.log"
-        self.killer, self.lock = killer, Lock()
+        self.log, self.lock = folder / f"{name}.log", Lock()
         self.deaths, self.ended = 0, False
         self.start()
 
@@ -98,7 +72,6 @@ class Member:
                 self.command, shell=True, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self.killer.note(self.process.pid)
 
     def kill(self) -> None:
         """Kill the process and whatever it has started, as systemd does with a service."""
@@ -120,22 +93,17 @@ class Member:
 
     def works(self) -> bool:
         said = self.log.read_bytes()[self.said :]
-        return UP[self.name.split("-")[0]].encode() in said and self.process.poll() is None
+        sign = UP.get(self.name.split("-")[0], "")
+        return sign.encode() in said and self.process.poll() is None
 
 
 class Crew(Desk):
-    """The lines of the Procfile under a small supervisor: what dies is started again at once.
+    """The lines of the Procfile under a small supervisor: what dies is started again at once."""
 
-    *disk*: keep the folder "instance" on that small disk.
-    """
-
-    def __init__(
-        self, folder: Path, disk: "SmallDisk | None" = None, /, **environment: str
-    ) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         super().__init__(folder, **(SETTINGS | environment))
         self.env = {k: v for k, v in self.env.items() if k != "FLASK_DEBUG"}
         self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.disk = disk
         self.members: dict[str, Member] = {}
         self.stopping = Event()
 
@@ -144,23 +112,21 @@ class Crew(Desk):
         return self
 
     def start(self) -> None:
-        allow_many_files()
-        self.killer = Killer()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == 256:  # macOS; each browser and each stream is a connection
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
         lines = (self.folder / "deploy/Procfile").read_text(encoding="utf-8")
         commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))
         if "REDIS_URL" in self.env:
             del commands["redis"]
-        if self.disk:
-            self.disk.mount(self.folder / "instance")
-
         for name, command in commands.items():
-            self.add(name, self.disk.inside(command) if self.disk else command, self.env)
+            self.add(name, command, self.env)
         Thread(target=self.supervise, daemon=True).start()
         for name in commands:
             self.wait_for(name)
 
     def add(self, name: str, command: str, env: dict[str, str]) -> Member:
-        self.members[name] = Member(name, command, self.folder, env, self.killer)
+        self.members[name] = Member(name, command, self.folder, env)
         return self.members[name]
 
     def supervise(self) -> None:
@@ -176,7 +142,6 @@ class Crew(Desk):
         self.stopping.set()
         for member in self.members.values():
             member.end()
-        self.killer.close()
         super().stop()
 
     def log(self) -> str:
@@ -188,12 +153,11 @@ class Crew(Desk):
         main = self.members[name].process.pid
         return next(iter(children(main))) if name == "redis" else main
 
-    def redis(self) -> Any:
-        return Redis.from_url(self.redis_url(), decode_responses=True)
-
     def deaths(self) -> int:
         """Return how many processes have left since the start."""
         return sum(member.deaths for member in self.members.values())
+
+    # What breaks
 
     def kill_main(self, name: str) -> None:
         """Kill the main process of *name*, and wait until another one works."""
@@ -257,7 +221,7 @@ class Crew(Desk):
     @contextmanager
     def full_memory(self) -> Iterator[None]:
         """Let Valkey have no more memory than it has, until the end of the block."""
-        with self.redis() as redis:
+        with Redis.from_url(self.redis_url(), decode_responses=True) as redis:
             assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
             redis.config_set("maxmemory", 1)
             try:
@@ -272,17 +236,17 @@ class Whole(Desk):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, **SETTINGS)
 
+    def __enter__(self) -> "Whole":
+        super().__enter__()
+        return self
+
     def start(self) -> None:
         before = children(os.getpid())
         super().start()
         [self.pid] = children(os.getpid()) - before
 
-    def __enter__(self) -> "Whole":
-        super().__enter__()
-        return self
-
-    def kill(self) -> None:
-        """Kill run.py, and wait until all that it has started is gone, too."""
+    def kill_and_start(self) -> None:
+        """Kill run.py, wait until all that it has started is gone, too, and start it again."""
         path = self.redis_url().removeprefix("unix://")
         os.kill(self.pid, signal.SIGKILL)
 
@@ -293,6 +257,7 @@ class Whole(Desk):
 
         until(gone, "what run.py has started does not end")
         self.stop()
+        self.start()
 
 
 def slow_disk(folder: Path) -> dict[str, str]:
@@ -303,65 +268,15 @@ def slow_disk(folder: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(folder / "slow.so")}
 
 
-class SmallDisk:
-    """A file system of a few megabytes that only processes which it starts can see.
+def clock_ahead(folder: Path, seconds: int) -> str:
+    """Return a PYTHONPATH with which the clock of a Python is *seconds* ahead.
 
-    It is a tmpfs in a mount namespace, so nothing stays mounted when the drill ends, however it
-    ends. Only Linux has such a thing, and not every system lets everybody use it.
+    Only time.time() moves, which gunicorn, itsdangerous and the app ask; datetime.now() does not.
     """
-
-    megabytes = 12
-
-    def __init__(self) -> None:
-        user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
-        self.shell = subprocess.Popen(
-            ["unshare", "--mount", *user, "sh"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.options = "--user --preserve-credentials" if user else ""
-
-    @classmethod
-    def why_not(cls) -> str:
-        """Return why this system has no small disks; "" if it has them."""
-        if not shutil.which("unshare") or not shutil.which("nsenter"):
-            return "unshare and nsenter of util-linux"
-        disk = cls()
-        try:
-            disk.say("mount -t tmpfs tmpfs /mnt")
-        except OSError:
-            return "right to mount a file system"
-        finally:
-            disk.close()
-        return ""
-
-    def say(self, command: str) -> None:
-        """Run *command* in a shell that sees the disk; OSError if it fails."""
-        assert self.shell.stdin and self.shell.stdout
-        print(f"{command}; echo $?", file=self.shell.stdin, flush=True)
-        if (status := self.shell.stdout.readline().strip()) != "0":
-            raise OSError(f"{command}: {status or 'no namespace'}")
-
-    def mount(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        path = shlex.quote(str(folder))
-        self.say(f"mount -t tmpfs -o size={self.megabytes}m tmpfs {path} && cd {path}")
-
-    def inside(self, command: str) -> str:
-        """Return the command that runs *command* where the disk can be seen."""
-        shell = f"nsenter --mount {self.options} --target {self.shell.pid} sh -c"
-        # The folder is looked up anew, or its inner folder would be the one below the disk.
-        again = shlex.quote(f'cd "$0" && {command}')
-        return f'exec {shell} {again} "$PWD"'
-
-    def fill(self) -> None:
-        self.say("dd if=/dev/zero of=fill bs=4k 2>&- >&-; test -s fill")
-
-    def make_room(self) -> None:
-        self.say("rm -f fill")
-
-    def close(self) -> None:
-        self.shell.kill()
-        self.shell.communicate()
+    folder.mkdir()
+    lines = "import time", "now = time.time", f"time.time = lambda: now() + {seconds}"
+    (folder / "sitecustomize.py").write_text("\n".join(lines))
+    return str(folder)
 
 
 class Cable:
@@ -399,31 +314,29 @@ class Cable:
     def carry(self, pair: tuple[socket.socket, socket.socket], is_request: bool) -> None:
         """Pass on what one side says to the other; keep it while nothing passes."""
         source, sink = pair if is_request else pair[::-1]
+        data = b"a first time"
         with suppress(OSError):
-            while data := source.recv(65536):
+            while data:
+                data = source.recv(65536)
                 if is_request and self.begins_at and self.begins_at in data:
-                    self.begin()
-                self.wait(is_request)
+                    self.begins_at, self.way = b"", self.next_way
+                    if self.way == "closed":
+                        self.end_all()
+                while self.way and not (is_request and self.way == "unanswered"):
+                    time.sleep(0.01)  # the end of a connection does not pass either
                 sink.sendall(data)
-            self.wait(is_request)  # the end of a connection does not pass either
-        self.close(pair)
+        self.end(pair)
 
-    def wait(self, is_request: bool) -> None:
-        while self.way and not (is_request and self.way == "unanswered"):
-            time.sleep(0.01)
+    def end(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        self.pairs.discard(pair)
+        for each in pair:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
-    def close(self, *pairs: tuple[socket.socket, socket.socket]) -> None:
-        for pair in pairs:
-            self.pairs.discard(pair)
-            for end in pair:
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
-
-    def begin(self) -> None:
-        self.begins_at, self.way = b"", self.next_way
-        if self.way == "closed":
-            self.close(*self.pairs.copy())
+    def end_all(self) -> None:
+        for pair in self.pairs.copy():
+            self.end(pair)
 
     @contextmanager
     def cut(self, way: str) -> Iterator[None]:
@@ -434,16 +347,5 @@ class Cable:
             yield
         finally:
             if way != "late":
-                self.close(*self.pairs.copy())
+                self.end_all()
             self.way = ""
-
-
-def clock_ahead(folder: Path, seconds: int) -> str:
-    """Return a PYTHONPATH with which the clock of a Python is *seconds* ahead.
-
-    Only time.time() moves, which gunicorn, itsdangerous and the app ask; datetime.now() does not.
-    """
-    folder.mkdir()
-    lines = "import time", "now = time.time", f"time.time = lambda: now() + {seconds}"
-    (folder / "sitecustomize.py").write_text("\n".join(lines))
-    return str(folder)

@@ -1,4 +1,4 @@
-"""The rounds of a drill, their progress on the terminal, and the table in README.md."""
+"""The rounds of a drill, their progress on the terminal, and the tables in README.md."""
 
 import fcntl
 import os
@@ -6,7 +6,6 @@ import platform
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,18 +26,17 @@ def where() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
 
 
-def write_rows(name: str, head: list[str], new: dict[str, list[str]]) -> None:
-    """Replace rows of the table *name* in the page, by their first cell; others stay."""
+def write_row(name: str, head: list[str], row: list[str]) -> None:
+    """Replace a row of the table *name* in the page, or add it; the first cell says which."""
     begin, end = f"<!-- {name} -->\n", "<!-- end -->"
     with PAGE.open("r+", encoding="utf-8") as page:
-        fcntl.flock(page, fcntl.LOCK_EX)  # the drills of another file may end now, too
+        fcntl.flock(page, fcntl.LOCK_EX)  # a drill of another file may end now, too
         before, rest = page.read().split(begin)
         table, after = rest.split(end, 1)
         lines = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)[2:]
-        old = {line.split(" | ")[0]: line.split(" | ") for line in lines}
-        rule = ["---", *["--:"] * (len(head) - 2), "---"]
-        rows = [head, rule, *(old | new).values()]
-        table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        rows = {line.split(" | ")[0]: line.split(" | ") for line in lines} | {row[0]: row}
+        whole = [head, ["---", *["--:"] * (len(head) - 2), "---"], *rows.values()]
+        table = "".join(f"| {' | '.join(cells)} |\n" for cells in whole)
         page.seek(0)
         page.write(f"{before}{begin}\n{table}\n{end}{after}")
         page.truncate()
@@ -49,7 +47,6 @@ class Report:
 
     def __init__(self, config: pytest.Config) -> None:
         self.capture = config.pluginmanager.getplugin("capturemanager")
-        self.rows: dict[str, list[str]] = {}
 
     def rounds(self, fault: str, load: Load) -> Iterator[int]:
         """Yield the number of each round; check the ledger after it, and judge it at the end."""
@@ -62,8 +59,9 @@ class Report:
                 done = number
                 self.say(f"{fault}: round {done} of {ROUNDS}, {ledger.summary()}")
         finally:
-            self.enter(fault, done, load)
             self.say(f"{fault}: {done} rounds in {time.monotonic() - begin:.0f} s")
+            if FULL:
+                self.write(fault, done, load)
         if ledger.wrong:
             said = re.findall(r".*\b(?:ERROR|WARNING|CRITICAL)\b.*", load.desk.log())
             pytest.fail("\n".join([*ledger.wrong[:50], "The desk has said:", *said[-50:]]))
@@ -72,21 +70,10 @@ class Report:
         with self.capture.global_and_fixture_disabled():
             print(f"\ndrill: {line}", end="", flush=True)
 
-    def enter(self, fault: str, rounds: int, load: Load) -> None:
+    def write(self, fault: str, rounds: int, load: Load) -> None:
         sums = load.ledger.sums
         refused = sum(count for what, count in sums.items() if what.startswith(("status", "no ")))
         counts = [rounds, *(sums[name] for name in (*ACKNOWLEDGED, "lost", "doubled"))]
         counts += [refused, sums["fetched again"]]
-        self.rows[fault] = [fault, *(f"{count:,}" for count in counts), where()]
-
-    def write(self) -> None:
-        write_rows("the last long run", HEAD, self.rows)
-
-
-@contextmanager
-def reported(config: pytest.Config) -> Iterator[Report]:
-    """Write the table at the end of a long run, even of one that has found something."""
-    report = Report(config)
-    yield report
-    if FULL:
-        report.write()
+        row = [fault, *(f"{count:,}" for count in counts), where()]
+        write_row("the last long run", HEAD, row)

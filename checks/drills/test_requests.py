@@ -27,9 +27,10 @@ import curl
 from book import CHAPTERS
 from book_pages import pages_of
 from desk import Desk
+from desks import LIMITS
 from ledger import Browser, Ledger
 from pages import cards
-from report import FULL, where, write_rows
+from report import FULL, where, write_row
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -338,15 +339,14 @@ def flask_run(chapter: Path, temporary: Path) -> Iterator[Server]:
 
 def desk(folder: Path) -> AbstractContextManager[Desk]:
     """Serve chapter 06 as ``make run-06`` does."""
-    names = {
-        "BOT_CLASS": "bots.SteadyBot",
-        "UPLOAD_LIMIT": LIMIT,
-        "CODES_PER_MINUTE": "1000000",  # all requests have one address
-        "LOGIN_TTL": "36000",
-        "SSE_MAX_STREAMS": "10000",
-        "SSE_HEARTBEAT": "1",  # so that a stream without a reader ends soon
+    settings = {
+        "FLASK_BOT_CLASS": "bots.SteadyBot",
+        "FLASK_UPLOAD_LIMIT": LIMIT,
+        "FLASK_LOGIN_TTL": "36000",
+        "FLASK_SSE_MAX_STREAMS": "10000",
+        "FLASK_SSE_HEARTBEAT": "1",  # so that a stream without a reader ends soon
     }
-    return Desk(folder, **{f"FLASK_{name}": value for name, value in names.items()})
+    return Desk(folder, **(LIMITS | settings))
 
 
 # What is checked
@@ -449,7 +449,7 @@ def report(capsys: pytest.CaptureFixture[str]) -> Callable[[Server], None]:
         with capsys.disabled():
             print(f"\n{row[0]}: {dict(server.statuses.most_common())}")
         if FULL:
-            write_rows("the last mutated requests", HEAD, {row[0]: [*row, where()]})
+            write_row("the last mutated requests", HEAD, [*row, where()])
 
     return say
 
