@@ -104,6 +104,24 @@ def test_a_narrow_page_of_a_step_needs_no_sideways_scrolling(
         assert page.evaluate("document.documentElement.scrollWidth") == 360, state
 
 
+def test_a_kitten_logs_out_of_the_articles_version_alone(serve_step: ServeStep, page: Page) -> None:
+    [step] = [step for step in STEPS if step.name == "6_guard"]
+    ours, articles = serve_step(step)
+    for url, name in {articles: "nobody", ours: "Ada Lovelace"}.items():
+        page.goto(url)
+        page.get_by_text("I am Ada").click()
+        expect(page.locator("#name")).to_have_text("Ada Lovelace")
+        with page.expect_request(lambda request: request.method == "POST") as sent:
+            page.get_by_text("Look at a kitten").click()
+        page.wait_for_load_state("networkidle")
+        # It's sent with the cookie, in spite of SameSite=Lax, and says where it comes from.
+        headers = sent.value.all_headers()
+        assert "cookie" in headers and headers["sec-fetch-site"] == "same-site"
+        assert headers["origin"] == "/".join(page.url.split("/")[:3]) != url.rstrip("/")
+        page.get_by_text("Go back").click()
+        expect(page.locator("#name")).to_have_text(name)
+
+
 # The checkers
 
 
