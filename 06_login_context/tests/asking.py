@@ -8,13 +8,14 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
+import logins
 import tasks
 from conftest import HERE, Desk
 
 
 def fetched(app: Flask, client: FlaskClient) -> FlaskClient:
     with client.session_transaction() as session, app.app_context():
-        tasks.retrieve_data(session["login"], session["account"])
+        tasks.retrieve_data(session["login"], logins.account_of(session["login"]))
     return client
 
 

@@ -194,7 +194,7 @@ def test_of_a_body_that_comes_in_chunks_no_more_is_read(ada: FlaskClient, path: 
 
 def test_the_longest_message_is_short_enough(app: Flask, ada: FlaskClient) -> None:
     with ada.session_transaction() as session, app.app_context():
-        retrieve_data(session["login"], session["account"])
+        retrieve_data(session["login"], "ada")
     friends: Any = ada.get("/j/users?per_page=50").json
     message = {
         "recipients": [friend["id"] for friend in friends["users"]],
