@@ -28,8 +28,7 @@ def end_login(login_id: str) -> None:
     """Log out, and end the streams that are open."""
     with redis.pipeline() as pipe:
         logins.end(login_id, pipe)
-        event = {"type": "logged_out"}
-        sse.publish(event, f"login:{login_id}", type="login", last=True, redis=pipe)
+        sse.publish({"type": "logged_out"}, f"login:{login_id}", "login", last=True, redis=pipe)
         pipe.execute()
 
 

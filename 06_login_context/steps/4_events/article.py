@@ -11,7 +11,7 @@ import logins
 import pages
 from app import configure
 from context import bot_context
-from logins import account_of, redis
+from logins import redis
 
 
 def publish(data: Any, channel: str, type: str) -> None:
@@ -20,7 +20,7 @@ def publish(data: Any, channel: str, type: str) -> None:
 
 
 def stream() -> Response:
-    account_of(session.get("login"))  # 401 without a login
+    logins.account_of(session.get("login"))  # 401 without a login
     subscription = redis.pubsub()  # Trap: every stream takes a connection
     subscription.subscribe(f"login:{session['login']}")
     return Response(events(subscription), mimetype="text/event-stream")
