@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import PUBLIC
@@ -167,7 +168,7 @@ FOREIGN_HOSTS += ["127.0.0.1.evil.example", "[:::::]", "[::1].evil.example", "1.
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 @pytest.mark.parametrize("path", ["/", "/j/me", "/j/login/qr/x", "/static/app.js", "/stream"])
 def test_another_name_reads_nothing(app: Flask, ada: FlaskClient, host: str, path: str) -> None:
-    headers = {"Host": host, "Cookie": f"desk={cookie(ada)}"}
+    headers = Headers({"Host": host, "Cookie": f"desk={cookie(ada)}"})
     environ = EnvironBuilder(path=path, headers=headers).get_environ()
     body, status, _ = run_wsgi_app(app, environ)  # a test client can't have all of these hosts
     assert (status, b"TRUSTED_HOSTS" in b"".join(body)) == ("400 BAD REQUEST", True)
@@ -178,7 +179,7 @@ def test_the_refusal_is_in_the_format_of_the_api_and_no_traceback(
 ) -> None:
     for app in (desk.app(), desk.app(TRUSTED_HOSTS=["desk.example"])):
         for path in ("/j/me", "/uploads"):
-            answer = app.test_client().post(path, headers={"Host": "evil.example"})
+            answer: Any = app.test_client().post(path, headers={"Host": "evil.example"})
             assert result(answer) == (400, 1007)
             assert "evil.example" in answer.json["msg"]
         page = app.test_client().get("/", headers={"Host": "evil.example", "Accept": "text/html"})
