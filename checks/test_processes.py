@@ -21,6 +21,7 @@ from pathlib import Path
 from select import select
 from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
@@ -92,6 +93,7 @@ def slow():
         time.sleep(0.1)
     db.incr("done")
 """
+RECEIVER = "import signal; signal.pause()"
 WEB = """
 import os, signal, time
 child = None
@@ -151,7 +153,6 @@ _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))  # so many bytes have room in a file
 runpy.run_path("deploy/redis_server.py", run_name="__main__")
 """
-SEND = "import deploy.worker, tasks; tasks.slow.delay()"
 Start = Callable[..., "Run"]
 
 
@@ -204,16 +205,26 @@ class Run:
         """Return the process whose command has *part*: of several, the first one started."""
         return min(p for p, (_, c) in table().items() if p in self.family and part in c)
 
+    def get(self, path: str, **headers: str) -> Any:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+        return urllib.request.urlopen(request, timeout=20)
+
     def streams(self, count: int) -> list[Any]:
-        url = f"http://127.0.0.1:{self.port}/stream"
-        streams = [urllib.request.urlopen(url, timeout=20) for _ in range(count)]
+        streams = [self.get("/stream") for _ in range(count)]
         assert [stream.readline() for stream in streams] == [b"data: 1\n"] * count
         return streams
 
     def db(self) -> "Redis":
-        return Redis.from_url(
-            redis_server.url(str(self.folder / "instance")), decode_responses=True
-        )
+        url = redis_server.url(str(self.folder / "instance"))
+        return Redis.from_url(url, decode_responses=True)
+
+    def count(self, name: str) -> int:
+        """Return how many tasks have ``begun``, or are ``done``."""
+        return int(str(self.db().get(name) or 0))
+
+    def queued(self) -> int:
+        """Return how many tasks are in the queue or in hand."""
+        return int(str(self.db().llen("celery"))) + int(str(self.db().hlen("unacked")))
 
     def fill_the_disk(self, full: bool = True) -> None:
         """Keep the server from writing, as a full disk does: its files must not grow any more."""
@@ -230,10 +241,19 @@ class Run:
         except RedisError:
             return False
 
-    def send_a_task(self) -> None:
-        begun = int(str(self.db().get("begun") or 0))
-        subprocess.run([sys.executable, "-c", SEND], cwd=self.folder, env=self.env, check=True)
-        until(lambda: int(str(self.db().get("begun") or 0)) > begun)
+    def send_a_task(self, countdown: int = 0) -> None:
+        """Send one, and wait until it has begun."""
+        begun = self.count("begun")
+        self.run(f"tasks.slow.apply_async(countdown={countdown})")
+        until(lambda: self.count("begun") > begun)
+
+    def run(self, statement: str) -> None:
+        command = [sys.executable, "-c", f"import deploy.worker, tasks; {statement}"]
+        subprocess.run(command, cwd=self.folder, env=self.env, check=True)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.all_gone()
 
     def all_gone(self, seconds: float = 30) -> int:
         """Wait until no process of the family lives; return the exit status of the first."""
@@ -250,6 +270,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         shutil.copy(CHAPTER / name, folder / name)
     (folder / "app.py").write_text(APP)
     (folder / "tasks.py").write_text(TASKS)
+    (folder / "deploy/receive.py").write_text(RECEIVER)
     (folder / "web.py").write_text(WEB)
     yield folder
     shutil.rmtree(redis_server.socket_path(str(folder / "instance")).parent, ignore_errors=True)
@@ -257,10 +278,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
-    """Start a command in the folder (default: run.py, until all of its processes are up)."""
+    """Start a command in the folder; nothing: all that the Procfile has, "redis": Valkey alone."""
     runs = []
 
     def start(*command: str, **environment: str) -> Run:
+        if command == ("redis",):
+            runs.append(Run(folder, "deploy/redis_server.py", **environment))
+            return runs[-1].says("Ready to accept")
         runs.append(Run(folder, *command, **environment))
         if not command:
             runs[-1].says("Open http")
@@ -281,8 +305,17 @@ def start(folder: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def server(start: Start) -> Run:
-    """Valkey alone, as in the Procfile."""
-    return start("deploy/redis_server.py").says("Ready to accept")
+    return start("redis")
+
+
+@pytest.fixture
+def busy(start: Start) -> Iterator[Run]:
+    """All processes, with three open streams and a task that has begun."""
+    run = start()
+    streams = run.streams(3)
+    run.send_a_task()
+    yield run
+    assert len(streams) == 3
 
 
 WORKER = "-m celery -A deploy.worker worker --without-mingle --without-gossip -l info".split()
@@ -290,51 +323,56 @@ WORKER = "-m celery -A deploy.worker worker --without-mingle --without-gossip -l
 GUNICORN = "-m gunicorn -c python:json --no-control-socket app:create_app()".split()
 OURS = ["-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app:create_app()"]
 HONCHO = ["-m", "honcho", "-f", "deploy/Procfile", "-d", ".", "start"]
+EXEC = ["-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"]
+SHELL = [*EXEC, "/bin/sh", "-c"]
+# Without our redis_server.py; a socket follows.
+VALKEY = [*EXEC, str(get_binary_path()), "--port", "0", "--unixsocket"]
 
 
 def procfile(name: str) -> list[str]:
-    """Return a Run of the Procfile's line *name*."""
-    line = re.findall(rf"^{name}: *(.+)", (CHAPTER / "deploy/Procfile").read_text(), re.MULTILINE)[
-        0
-    ]
-    return ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])", line]
+    """Return what starts the Procfile's line *name*."""
+    lines = (CHAPTER / "deploy/Procfile").read_text()
+    return [*SHELL, re.findall(rf"^{name}: *(.+)", lines, re.MULTILINE)[0]]
+
+
+def replace_in_procfile(folder: Path, old: str, new: str) -> None:
+    procfile = folder / "deploy/Procfile"
+    procfile.write_text(procfile.read_text().replace(old, new))
 
 
 # The demands
 
 
-def test_all_end_within_five_seconds_of_ctrl_c_and_the_task_is_queued(start: Start) -> None:
-    run = start()
-    streams = run.streams(3)
-    run.send_a_task()
-    os.killpg(run.process.pid, SIGINT)  # as a terminal does
-    assert run.all_gone() == 0
-    assert len(streams) == 3
+def test_all_end_on_ctrl_c_and_the_task_is_queued(busy: Run, start: Start) -> None:
+    os.killpg(busy.process.pid, SIGINT)  # as a terminal does
+    assert busy.all_gone() == 0
 
     again = start()
-    until(lambda: again.db().get("begun") == "2")
+    until(lambda: again.count("begun") == 2)
     again.db().set("let it end", 1)
-    until(lambda: again.db().get("done") == "1")
-    assert again.db().llen("celery") == again.db().hlen("unacked") == 0
+    until(lambda: again.count("done") == 1)
+    assert again.queued() == 0
 
 
-@pytest.mark.parametrize("part", ["valkey-server", "-m celery", "-m gunicorn"])
-def test_all_end_when_one_is_killed_and_the_status_says_so(start: Start, part: str) -> None:
-    run = start()
-    streams = run.streams(3)
-    run.send_a_task()
-    os.kill(run.pid(part), SIGKILL)
-    assert run.all_gone() == 1
-    assert len(streams) == 3
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ("valkey-server", "redis ended by itself, with status 1"),
+        ("-m celery", "worker ended by itself, with status -9"),
+        ("-m deploy.receive", "receive ended by itself, with status -9"),
+        ("-m gunicorn", "web ended by itself, with status -9"),
+    ],
+)
+def test_all_end_when_one_is_killed_and_it_is_named(busy: Run, part: str, named: str) -> None:
+    os.kill(busy.pid(part), SIGKILL)
+    assert busy.all_gone() == 1
+    lines = busy.log.read_text().splitlines()
+    assert [line for line in lines if "ended by itself" in line] == [named]
 
 
-def test_no_orphan_when_run_py_itself_is_killed(start: Start) -> None:
-    run = start()
-    streams = run.streams(3)
-    run.send_a_task()
-    run.process.kill()
-    assert run.all_gone() == -SIGKILL
-    assert len(streams) == 3
+def test_no_orphan_when_run_py_itself_is_killed(busy: Run) -> None:
+    busy.process.kill()
+    assert busy.all_gone() == -SIGKILL
 
 
 def test_no_orphan_when_the_terminal_is_closed(start: Start, folder: Path) -> None:
@@ -354,8 +392,7 @@ def test_a_signal_inside_the_handler_of_another_does_no_harm(start: Start, folde
 def test_a_process_that_hangs_is_killed_in_time(start: Start) -> None:
     run = start()
     os.kill(run.pid("valkey-server"), signal.SIGSTOP)
-    run.process.terminate()
-    assert run.all_gone() == 0
+    assert run.stop() == 0
 
 
 def test_an_app_that_cannot_start_ends_all(start: Start, folder: Path) -> None:
@@ -370,15 +407,14 @@ def test_a_task_of_killed_processes_is_delivered_again(start: Start) -> None:
     run.process.kill()
     run.all_gone()
     again = start(VISIBILITY="1")
-    until(lambda: again.db().get("begun") == "2")
+    until(lambda: again.count("begun") == 2)
 
 
 def test_another_redis_is_used_and_none_started(start: Start, server: Run) -> None:
     run = start(REDIS_URL=redis_server.url(str(server.folder / "instance")))
     assert not [p for p, (_, c) in table().items() if p in run.family and "valkey-server" in c]
     run.send_a_task()
-    run.process.terminate()
-    assert run.all_gone() == 0
+    assert run.stop() == 0
     assert server.db().ping()
 
 
@@ -422,74 +458,44 @@ def test_a_server_whose_parent_was_killed_keeps_its_data(start: Start, server: R
     assert start("deploy/redis_server.py").says("already in use").all_gone() == 1
     os.kill(server.pid("valkey-server"), SIGTERM)
     until(lambda: not server.family & table().keys())
-    assert start("deploy/redis_server.py").says("Ready to accept").db().get("key") == "1"
+    assert start("redis").db().get("key") == "1"
 
 
 # A full disk, too little memory, damaged data
 
 
-needs_prlimit = pytest.mark.skipif(
+@pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="only Linux limits the files of a running process"
 )
-
-
-@pytest.fixture
-def limited(folder: Path) -> None:
-    """Let the server survive `Run.fill_the_disk`."""
+def test_trap_a_full_disk_ends_the_worker(start: Start, folder: Path) -> None:
     (folder / "limited.py").write_text(NO_SIGNAL)
-    procfile = (folder / "deploy/Procfile").read_text()
-    (folder / "deploy/Procfile").write_text(
-        procfile.replace("deploy/redis_server.py", "limited.py")
-    )
-
-
-@needs_prlimit
-@pytest.mark.usefixtures("limited")
-def test_trap_a_full_disk_ends_the_worker(start: Start) -> None:
-    run = start()
+    replace_in_procfile(folder, "deploy/redis_server.py", "limited.py")
+    run = start(VISIBILITY="1")
+    run.send_a_task()
     run.fill_the_disk()
     run.says("Cannot connect").says("MISCONF")
     assert run.streams(1)
     run.fill_the_disk(full=False)
-    run.send_a_task()
     run.db().set("let it end", 1)
-    until(lambda: run.db().get("done") == "1")
+    until(lambda: run.count("done") and run.queued() == 0)  # the task that was in hand
+    run.send_a_task()
+    until(lambda: run.queued() == 0)
     assert run.process.poll() is None
     log = run.log.read_text()
     assert "Traceback" not in log and "DeprecationWarning" not in log
 
 
-@needs_prlimit
-@pytest.mark.usefixtures("limited")
-def test_a_task_in_hand_when_the_disk_fills_is_done_once_there_is_room(start: Start) -> None:
-    run = start(VISIBILITY="1")
-    run.send_a_task()
-    run.fill_the_disk()
-    run.says("Cannot connect")
-    run.fill_the_disk(full=False)
-    run.db().set("let it end", 1)
-    until(lambda: int(run.db().get("done") or 0) >= 1)
-    until(lambda: run.db().llen("celery") + run.db().hlen("unacked") == 0)
-    assert run.process.poll() is None
-
-
-def test_a_start_on_a_full_disk_is_refused_and_loses_nothing(start: Start, folder: Path) -> None:
-    first = start("deploy/redis_server.py").says("Ready to accept")
-    first.db().set("key", "x" * 5000)
-    first.process.terminate()
-    first.all_gone()
-    procfile = (folder / "deploy/Procfile").read_text()
+def test_a_start_on_a_full_disk_is_refused_and_loses_nothing(
+    start: Start, server: Run, folder: Path
+) -> None:
+    server.db().set("key", "x" * 5000)
+    server.stop()
     (folder / "full.py").write_text(FULL)
-    (folder / "deploy/Procfile").write_text(procfile.replace("deploy/redis_server.py", "full.py"))
-    run = (
-        start("deploy/run.py", VERBOSE="")
-        .says("The Redis server can't start")
-        .says("redis ended by")
-    )
-    assert run.all_gone() == 1
+    replace_in_procfile(folder, "deploy/redis_server.py", "full.py")
+    run = start("deploy/run.py", VERBOSE="").says("The Redis server can't start")
+    assert run.says("redis ended by").all_gone() == 1
     assert "Traceback" not in run.log.read_text()
-    again = start("deploy/redis_server.py").says("Ready to accept")
-    assert again.db().get("key") == "x" * 5000
+    assert start("redis").db().get("key") == "x" * 5000
 
 
 def test_the_web_starts_though_the_worker_cannot_reach_redis(start: Start) -> None:
@@ -504,25 +510,23 @@ def test_kombu_takes_a_task_and_writes_that_down_afterwards(start: Start) -> Non
     worker = run.pid("-m celery")
     os.kill(worker, signal.SIGSTOP)
     until(lambda: run.db().info("clients")["blocked_clients"] == 0)
-    subprocess.run([sys.executable, "-c", SEND], cwd=run.folder, env=run.env, check=True)
+    run.run("tasks.slow.delay()")
     run.db().config_set("maxmemory", 1)
     os.kill(worker, signal.SIGCONT)
     run.says("'maxmemory'")
     assert run.db().llen("celery") == run.db().hlen("unacked") == 0  # it's nowhere
     run.db().config_set("maxmemory", 0)
     run.send_a_task()  # the worker goes on
-    until(lambda: run.db().get("done") == "1")
+    until(lambda: run.count("done") == 1)
     assert run.process.poll() is None
 
 
 @pytest.fixture
-def appended(start: Start) -> Path:
+def appended(server: Run) -> Path:
     """The append-only file of a server that has ended, with two keys."""
-    server = start("deploy/redis_server.py").says("Ready to accept")
     server.db().set("first", 1)
     server.db().set("second", 2)
-    server.process.terminate()
-    server.all_gone()
+    server.stop()
     [file] = server.folder.glob("instance/valkey/appendonlydir/*.incr.aof")
     return file
 
@@ -541,14 +545,12 @@ def test_trap_valkeys_own_advice_cannot_be_followed(start: Start, appended: Path
 
     assert check(manifest) == 1
     assert check(appended) == 0
-    server = start("deploy/redis_server.py").says("Ready to accept")
-    assert server.db().mget("first", "second") == ["1", None]
+    assert start("redis").db().mget("first", "second") == ["1", None]
 
 
 def test_a_file_that_ends_too_early_is_accepted(start: Start, appended: Path) -> None:
     appended.write_bytes(appended.read_bytes()[:-3])
-    server = start("deploy/redis_server.py").says("Ready to accept")
-    assert server.db().mget("first", "second") == ["1", None]
+    assert start("redis").db().mget("first", "second") == ["1", None]
 
 
 def test_a_missing_manifest_is_refused_with_what_to_do(start: Start, appended: Path) -> None:
@@ -573,10 +575,14 @@ def test_a_run_without_trouble_takes_a_few_lines(start: Start) -> None:
         assert len(said) == 2 and first == 0, said
 
 
+def test_the_address_that_bind_names_is_the_one_that_is_told(start: Start) -> None:
+    start(*OURS, "--bind", "127.0.0.1:0").says("Open http://127.0.0.1:0 ")
+
+
 def test_what_is_no_routine_is_shown(start: Start) -> None:
     run = start(VERBOSE="")
     with suppress(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{run.port}/bug")
+        run.get("/bug")
     run.says("ValueError: the bug")
     said = run.log.read_text()
     assert "something odd" in said
@@ -585,17 +591,8 @@ def test_what_is_no_routine_is_shown(start: Start) -> None:
     assert "something routine" not in said and "INFO" not in said
 
 
-def test_a_process_that_is_killed_is_named(start: Start) -> None:
-    run = start(VERBOSE="")
-    os.kill(run.pid("-m gunicorn"), SIGKILL)
-    assert run.all_gone() == 1
-    named = [line for line in run.log.read_text().splitlines() if "ended by itself" in line]
-    assert named == ["web ended by itself, with status -9"]
-
-
 def test_a_closed_pipe_ends_all(start: Start, folder: Path) -> None:
-    shell = ["-c", "import os, sys; os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"]
-    run = start(*shell, f"'{sys.executable}' deploy/run.py | head -n 1").says("Ready")
+    run = start(*SHELL, f"'{sys.executable}' deploy/run.py | head -n 1").says("Ready")
     assert run.all_gone() == 0
 
 
@@ -603,20 +600,17 @@ def test_a_closed_pipe_ends_all(start: Start, folder: Path) -> None:
 
 
 def test_trap_without_appendonly_sigkill_loses_every_key(start: Start, server: Run) -> None:
-    plain = [str(get_binary_path()), "--port", "0", "--unixsocket", "plain"]
-    wrong = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
     server.db().set("key", 1)
     os.kill(server.pid("valkey-server"), SIGKILL)
     assert server.all_gone() == 1
-    server = start("deploy/redis_server.py").says("Ready to accept")
-    assert server.db().get("key") == "1"
+    assert start("redis").db().get("key") == "1"
 
     os.chdir(server.folder)
-    run = start("-c", wrong, *plain).says("Ready to accept")
+    wrong = start(*VALKEY, "plain").says("Ready to accept")
     Redis(unix_socket_path="plain").set("key", 1)
-    run.process.kill()
-    run.all_gone()
-    start("-c", wrong, *plain).says("Ready to accept")
+    wrong.process.kill()
+    wrong.all_gone()
+    start(*VALKEY, "plain").says("Ready to accept")
     assert Redis(unix_socket_path="plain").get("key") is None
 
 
@@ -629,8 +623,7 @@ def test_trap_a_second_valkey_takes_over_the_socket(
     assert server.db().set("key", "first")
 
     path = redis_server.socket_path(str(server.folder / "instance"))
-    wrong = [str(get_binary_path()), "--port", "0", "--unixsocket", str(path)]
-    start("-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *wrong).says("Ready")
+    start(*VALKEY, str(path)).says("Ready")
     assert server.process.poll() is None
     assert server.db().get("key") is None
 
@@ -640,9 +633,7 @@ def test_trap_valkeylites_command_leaves_its_server_behind(start: Start, server:
     run.process.terminate()
     run.process.wait()
     assert run.pid("valkey-server")
-
-    server.process.terminate()
-    assert server.all_gone() == 0
+    assert server.stop() == 0
 
 
 def test_trap_a_socket_path_has_room_for_103_bytes(server: Run) -> None:
@@ -667,8 +658,8 @@ def test_trap_threads_keep_the_server_for_the_whole_graceful_timeout(start: Star
     right = start(*OURS).says("Open http")
     wrong = start(*GUNICORN, "-k", "gthread", "--threads", "4").says("Booting worker")
     streams = right.streams(3) + wrong.streams(3)
-    right.process.terminate()
-    wrong.process.terminate()
+    for run in wrong, right:
+        run.process.terminate()
     assert right.all_gone() == 0
     assert wrong.process.poll() is None
     assert len(streams) == 6
@@ -684,35 +675,21 @@ def test_trap_gunicorn_opens_a_control_socket_in_the_users_home(start: Start) ->
 
 
 def test_gunicorn_leaves_it_to_the_app_which_headers_to_believe(start: Start) -> None:
-    def scheme(run: Run) -> bytes:
-        url, headers = f"http://127.0.0.1:{run.port}/scheme", {"X-Forwarded-Proto": "https"}
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-            return bytes(answer.read())
-
-    by_default = start(*GUNICORN, "--bind", "127.0.0.1:0")
-    by_default.says("Listening at")
-    listens = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", by_default.log.read_text())
-    assert listens
-    by_default.port = int(listens[1])
-    assert scheme(by_default) == b"https"
-    assert scheme(start(*OURS).says("Open")) == b"http"
-
-
-def test_gunicorn_does_not_take_a_prefix_from_a_header(start: Start) -> None:
-    def path(run: Run) -> bytes:
-        url, headers = f"http://127.0.0.1:{run.port}/scheme", {"SCRIPT_NAME": "/scheme"}
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-            return bytes(answer.read())
-
-    assert path(start(*OURS).says("Open")) == b"http"
+    proto, prefix = {"X-Forwarded-Proto": "https"}, {"SCRIPT_NAME": "/scheme"}
+    by_default = start(*GUNICORN).says("Booting worker")
+    assert by_default.get("/scheme", **proto).read() == b"https"
+    with pytest.raises(HTTPError, match="404"):
+        by_default.get("/scheme", **prefix)
+    ours = start(*OURS).says("Open")
+    assert ours.get("/scheme", **proto).read() == b"http"
+    assert ours.get("/scheme", **prefix).read() == b"http"
 
 
 def test_trap_a_worker_waits_for_its_tasks_on_sigterm(start: Start, server: Run) -> None:
     wrong = start(*WORKER).says(" ready.")
     right = start(*procfile("worker")).says(" ready.")
-    server.send_a_task()
-    server.send_a_task()
-    server.send_a_task()  # two processes each: both workers have one
+    for _ in range(3):  # two processes each: both workers have one
+        server.send_a_task()
     for run in wrong, right:
         run.process.terminate()
     assert right.all_gone() == 0
@@ -723,10 +700,8 @@ def test_trap_a_solo_worker_loses_its_task(start: Start, server: Run) -> None:
     def left(command: list[str], **environment: str) -> int:
         run = start(*command, **environment).says(" ready.")
         server.send_a_task()
-        run.process.terminate()
-        run.all_gone()
-        db = server.db()
-        return int(str(db.llen("celery"))) + int(str(db.hlen("unacked")))
+        run.stop()
+        return server.queued()
 
     assert left([*WORKER, "--pool", "solo"], REMAP_SIGTERM="SIGQUIT") == 0
     assert left(procfile("worker")) == 1
@@ -744,8 +719,8 @@ def test_trap_a_killed_child_of_the_pool_takes_its_task_along(start: Start, serv
         os.kill(child, SIGTERM)
     for run in runs:
         run.says("exited prematurely")
-    until(lambda: server.db().get("begun") == "3")  # of two tasks, one was begun once more
-    until(lambda: server.db().llen("celery") + server.db().hlen("unacked") == 1)
+    until(lambda: server.count("begun") == 3)  # of two tasks, one was begun once more
+    until(lambda: server.queued() == 1)
 
 
 def test_trap_a_countdown_beyond_the_visibility_timeout_repeats(start: Start, server: Run) -> None:
@@ -755,13 +730,10 @@ def test_trap_a_countdown_beyond_the_visibility_timeout_repeats(start: Start, se
         """Send one task; return how often it has begun once nothing is left of it."""
         server.db().delete("begun")
         worker = start(*WORKER, VISIBILITY=str(timeout)).says(" ready.")
-        send = f"import deploy.worker, tasks; tasks.slow.apply_async(countdown={countdown})"
-        subprocess.run([sys.executable, "-c", send], cwd=server.folder, env=worker.env, check=True)
-        until(lambda: server.db().get("begun"))
-        until(lambda: server.db().llen("celery") + server.db().hlen("unacked") == 0)
-        worker.process.terminate()
-        worker.all_gone()
-        return int(str(server.db().get("begun")))
+        worker.send_a_task(countdown)
+        until(lambda: server.queued() == 0)
+        worker.stop()
+        return server.count("begun")
 
     assert runs(countdown=5, timeout=1) > 1
     assert runs(countdown=1, timeout=60) == 1
@@ -799,9 +771,7 @@ def test_trap_a_signal_to_the_group_reaches_the_children_of_a_pool(
 ) -> None:
     (folder / "deploy/Procfile").write_text("web: exec python -u web.py")
     for runner, told in (HONCHO, {"parent", "child"}), (["deploy/run.py"], {"parent"}):
-        run = start(*runner).says("Open http")
-        run.process.terminate()
-        run.all_gone()
+        start(*runner).says("Open http").stop()
         found = list(folder.glob("told-*"))
         assert {path.name.removeprefix("told-") for path in found} == told
         for path in found:
