@@ -10,19 +10,17 @@ WebKit speaks WebDriver, which is JSON over HTTP, and needs a display, which Xvf
 import json
 import os
 import shutil
-import struct
 import subprocess
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from socket import create_connection
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
+from websocket import create_connection
 
 from conftest import missing
 from servers import free_port, process
@@ -60,53 +58,11 @@ class Chromium:
         return self.heard
 
 
-class WebSocket:
-    """A client of the WebSocket protocol (RFC 6455), as far as a local server needs it."""
-
-    def __init__(self, port: int, path: str) -> None:
-        self.socket = create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.file = self.socket.makefile("rb")
-        key = b64encode(os.urandom(16)).decode()
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-        )
-        self.socket.sendall(request.encode())
-        status = self.file.readline()
-        assert b" 101 " in status, status
-        while self.file.readline().strip():  # the other headers of the response
-            pass
-
-    def send(self, json_text: str) -> None:
-        """Send less than 64 KB, which is much for a command."""
-        data = json_text.encode().ljust(126)  # shorter ones would need another header
-        head = struct.pack("!BBH", 0x81, 0x80 | 126, len(data))  # a whole text; it is masked
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[number % 4] for number, byte in enumerate(data))
-        self.socket.sendall(head + mask + masked)
-
-    def receive(self) -> str:
-        text = b""
-        while True:
-            first, length = self.file.read(2)
-            if length >= 126:
-                length = int.from_bytes(self.file.read(2 if length == 126 else 8))
-            data = self.file.read(length)
-            if first & 0x0F > 1:  # neither a text nor its continuation, but a ping or the end
-                continue
-            text += data
-            if first & 0x80:  # the last frame of this text
-                return text.decode()
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-
 class Firefox:
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket, self.number, self.heard = socket, 0, list[str]()
+    def __init__(self, port: int) -> None:
+        url = f"ws://127.0.0.1:{port}/session"
+        self.socket = create_connection(url, timeout=PATIENCE, suppress_origin=True)
+        self.number, self.heard = 0, list[str]()
         self.ask("session.new", capabilities={})
         self.ask("session.subscribe", events=["log.entryAdded"])
         [tab] = self.ask("browsingContext.getTree")["contexts"]
@@ -116,7 +72,7 @@ class Firefox:
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": params}))
         while True:
-            message = json.loads(self.socket.receive())
+            message = json.loads(self.socket.recv())
             if message.get("id") == self.number:
                 assert message["type"] == "success", message
                 return message["result"]
@@ -228,8 +184,9 @@ def firefox(home: Path) -> Iterator[Firefox]:
     with ExitStack() as running:
         env = os.environ | {"HOME": str(home)}
         running.enter_context(process(command, home, port, env=env))
-        socket = running.enter_context(closing(WebSocket(port, "/session")))
-        yield Firefox(socket)
+        browser = Firefox(port)
+        running.callback(browser.socket.close)
+        yield browser
 
 
 @contextmanager

@@ -215,24 +215,29 @@ class Browser:
 
         until(ready, f"the contacts of {self.account}")
 
-    def send(self, text: str = "") -> None:
-        """Write to the other two accounts, with an id of our own; enter it in the ledger."""
+    def send(self, text: str = "", to: str = "") -> None:
+        """Write to *to*, or to the other two accounts, with an id of our own; enter it."""
         self.sent += 1
-        id, to = secrets.token_urlsafe(16), [name for name in ACCOUNTS if name != self.account]
-        body = {"id": id, "recipients": to, "text": text or f"{self.account} {self.sent}"}
-        raw = json.dumps(body | {"attachment": None}).encode()
-        answer = self.insist("POST", "/j/messages", raw, JSON, wanted=(201,)).json()
+        id, others = secrets.token_urlsafe(16), [name for name in ACCOUNTS if name != self.account]
+        text = text or f"{self.account} {self.sent}"
+        message = {"id": id, "recipients": [to] if to else others, "text": text}
+        body = json.dumps(message | {"attachment": None}).encode()
+        answer = self.insist("POST", "/j/messages", body, JSON, wanted=(201,)).json()
         if answer["message"]["id"] != id:
             self.ledger.blame(f"message {id} was acknowledged as {answer}")
         self.ledger.messages[id] = self.account, self.sent
 
+    def read(self) -> list[dict[str, Any]]:
+        """Return the messages that this account has sent and received."""
+        found: list[dict[str, Any]] = self.insist("GET", "/j/messages").json()["messages"]
+        return found
+
     def upload(self, content: bytes) -> None:
         """Upload a file and enter it in the ledger."""
-        edge = secrets.token_hex(16)
-        kind = {"Content-Type": f"multipart/form-data; boundary={edge}"}
-        disposition = 'Content-Disposition: form-data; name="file"; filename="drill.bin"'
-        head, tail = f"--{edge}\r\n{disposition}\r\n\r\n", f"\r\n--{edge}--\r\n"
-        body = head.encode() + content + tail.encode()
+        edge = secrets.token_hex(16).encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={edge.decode()}"}
+        disposition = b'Content-Disposition: form-data; name="file"; filename="drill.bin"'
+        body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (edge, disposition, content, edge)
         answer = self.insist("POST", "/uploads", body, kind, wanted=(201,)).json()
         digest = hashlib.sha256(content).hexdigest()
         if not answer["filename"].startswith(digest):
@@ -424,10 +429,8 @@ class Load:
             for id in set(heard) - messages.keys():
                 self.ledger.blame(f"{who} heard {id}, which is not of this round")
             for sender in ACCOUNTS:
-                numbers = [messages[id][1] for id in heard if id in messages]
-                own = [
-                    n for n, id in zip(numbers, heard, strict=False) if messages[id][0] == sender
-                ]
+                known = [messages[id] for id in heard if id in messages]
+                own = [number for name, number in known if name == sender]
                 if own != sorted(own):
                     self.ledger.blame(f"{who} heard {sender}'s messages as {own}")
 
@@ -435,8 +438,7 @@ class Load:
         """Each message is in the lists of its sender and of those that it was for, once."""
         self.ledger.add("messages", len(self.ledger.messages))
         for browser in self.browsers[:3]:
-            kept = browser.insist("GET", "/j/messages").json()["messages"]
-            ids = [message["id"] for message in kept]
+            ids = [message["id"] for message in browser.read()]
             self.count(f"the list of {browser.account}", self.ledger.messages.keys(), ids)
 
     def count(self, where: str, wanted: Any, found: list[str]) -> None:

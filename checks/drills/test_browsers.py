@@ -1,6 +1,5 @@
 """Chapter 06's page in three browser engines: the same story in each."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -8,16 +7,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
 import pytest
 
 import browsers
 from browsers import Engine, until
 from desk import Desk
+from ledger import Browser, Ledger
 
 pytestmark = [
     pytest.mark.drill,
@@ -33,39 +29,6 @@ MESSAGES = "document.querySelector('#messages').innerText"
 NAMES = "[...document.querySelectorAll('#list li')].map(item => item.innerText.trim())"
 ADA, OMAR = "Hello, Ada Lovelace", "Hello, عمر الخيام"
 STATUS = "fetch('/j/me').then(response => response.status)"
-
-
-class Client:
-    """An account of the desk without a browser."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.opener = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
-
-    def ask(self, path: str, data: Any = None, **headers: str) -> Any:
-        """Ask with GET, or with POST if there are *data*; return the JSON of the response."""
-        body = None if data is None else json.dumps(data).encode()
-        request = Request(self.url + path, body, {"Content-Type": "application/json"} | headers)
-        with self.opener.open(request, timeout=20) as response:
-            return json.load(response)
-
-    def scan(self, url: str, account: str) -> None:
-        """Confirm a login as a phone does that has read the link in the code."""
-        self.opener.open(url, timeout=20).close()
-        form = urlencode({"account": account, "action": "confirm"}).encode()
-        self.opener.open(url, form, timeout=20).close()
-
-    def log_in(self, account: str) -> None:
-        code = self.ask("/j/login/qr", {})
-        self.scan(code["scan_url"], account)
-        self.ask("/j/login", {"key": code.get("key")})
-
-    def write(self, to: str, text: str) -> None:
-        self.ask("/j/messages", {"recipients": [to], "text": text, "attachment": None})
-
-    def read(self) -> list[str]:
-        """Return the texts of all messages that this account has sent or received."""
-        return [message["text"] for message in self.ask("/j/messages")["messages"]]
 
 
 @pytest.fixture(scope="module")
@@ -104,29 +67,27 @@ def proxy_without_server(port: int) -> Iterator[list[str]]:
             thread.join()
 
 
-def log_in(engine: Engine, desk: Desk, account: str, greeting: str) -> None:
+def log_in(engine: Engine, phone: Browser, greeting: str) -> None:
+    """Log in, as the account of the phone that confirms the code."""
     until(lambda: engine.evaluate(LOGIN) == "pending")
     until(lambda: engine.evaluate("document.querySelector('#qr').naturalWidth"))
-    Client(desk.url).scan(engine.evaluate("document.querySelector('#scan').href"), account)
+    link = engine.evaluate("document.querySelector('#scan').href")
+    phone.confirm(link.rpartition("/")[2])
     until(lambda: engine.evaluate(GREETING) == greeting)
     until(lambda: engine.evaluate(NAMES))
 
 
-def hears(engine: Engine, text: str) -> None:
-    until(lambda: text in engine.evaluate(MESSAGES))
-
-
-def write_to_each_other(engine: Engine, lin: Client, when: str) -> None:
+def write_to_each_other(engine: Engine, lin: Browser, when: str) -> None:
     """Let ada, who uses the page with mouse and keyboard, hear from lin, and the other way."""
-    lin.write("ada", f"to the page {when}")
-    hears(engine, f"to the page {when}")
+    lin.send(f"to the page {when}", to="ada")
+    until(lambda: f"to the page {when}" in engine.evaluate(MESSAGES))
     number = [name.endswith("林徽因") for name in engine.evaluate(NAMES)].index(True) + 1
     box = f"#list li:nth-child({number}) input"
     if not engine.evaluate(f"document.querySelector('{box}').checked"):
         engine.click(box)
     engine.type("#text", f"from the page {when}")
     engine.click("#compose button.primary")
-    until(lambda: f"from the page {when}" in lin.read())
+    until(lambda: f"from the page {when}" in [message["text"] for message in lin.read()])
 
 
 def test_an_error_that_the_page_does_not_catch_is_heard(engine: Engine, desk: Desk) -> None:
@@ -141,10 +102,10 @@ def test_an_error_that_the_page_does_not_catch_is_heard(engine: Engine, desk: De
 def test_the_page_goes_through_login_events_an_outage_and_logout(
     engine: Engine, desk: Desk
 ) -> None:
-    lin = Client(desk.url)
-    lin.log_in("lin")
+    ada, lin, omar = (Browser(Ledger(), desk.port, name) for name in ("ada", "lin", "omar"))
+    lin.log_in().wait_for_contacts()
     engine.open(desk.url)
-    log_in(engine, desk, "ada", ADA)
+    log_in(engine, ada, ADA)
     write_to_each_other(engine, lin, "after the login 你好")
 
     assert engine.faults() == []  # a reload loses what WebKit has heard
@@ -154,10 +115,10 @@ def test_the_page_goes_through_login_events_an_outage_and_logout(
 
     # Firefox and WebKit bring the page back as it was, so it doesn't start anew.
     engine.open(f"{desk.url}/static/app.css")
-    lin.write("ada", "while the page is away")
+    lin.send("while the page is away", to="ada")
     engine.back()
     until(lambda: engine.evaluate(NAMES))
-    hears(engine, "while the page is away")
+    until(lambda: "while the page is away" in engine.evaluate(MESSAGES))
     write_to_each_other(engine, lin, "after it has come back")
 
     desk.stop()
@@ -172,18 +133,16 @@ def test_the_page_goes_through_login_events_an_outage_and_logout(
     assert engine.evaluate(GREETING) == ADA
     write_to_each_other(engine, lin, "after the outage")
 
-    cookie = f"desk={engine.cookies()['desk']}"
-    thief = Client(desk.url)
-    assert thief.ask("/j/me", Cookie=cookie)["user"]["id"] == "ada"
+    ada.cookie = f"desk={engine.cookies()['desk']}"
+    assert ada.is_logged_in()
     engine.click("#logout")
     until(lambda: engine.evaluate(LOGIN) == "out")
     assert engine.evaluate(STATUS) == 401
-    with pytest.raises(HTTPError, match="401"):
-        thief.ask("/j/me", Cookie=cookie)
+    assert ada.ask("GET", "/j/me", wanted=(401,)).status == 401
 
     engine.click("#new-code")
-    log_in(engine, desk, "omar", OMAR)
-    lin.write("omar", "to another account")
-    hears(engine, "to another account")
+    log_in(engine, omar, OMAR)
+    lin.send("to another account", to="omar")
+    until(lambda: "to another account" in engine.evaluate(MESSAGES))
     assert "after the outage" not in engine.evaluate(MESSAGES)
     assert engine.faults() == []
