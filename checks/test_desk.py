@@ -265,7 +265,7 @@ def test_each_state_of_the_login_has_its_steps_with_the_right_ticks(
     page.get_by_role("button", name="Show a new code").click()
     state(page, "pending")
     with Redis.from_url(desk.redis_url()) as redis:
-        redis.hset(f"scan:{str(page.locator('#scan').get_attribute('href'))[-32:]}", "until", "0")
+        redis.delete(f"scan:{str(page.locator('#scan').get_attribute('href'))[-32:]}")
     state(page, "expired")
     assert steps(page) == [False, False, False]
     expect(page.locator("#steps").get_by_role("link")).to_have_count(0)  # it's of no use any more
