@@ -57,6 +57,7 @@ OF_THE_STEPS = dict.fromkeys(
         "network.py",
         "scan.py",
         "sse.py",
+        "static/scan.js",
         "tasks.py",
         "wx.py",
     ],
