@@ -7,7 +7,7 @@ from typing import Any
 from flask.helpers import get_debug_flag
 
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8106")
-bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+bind = f"[{host}]:{port}"  # the brackets are for IPv6, and do no harm to other hosts
 worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a process
 graceful_timeout = 2  # seconds; a stream never ends by itself
 control_socket_disable = True  # all instances would share one, in the user's home
@@ -24,7 +24,8 @@ gc.set_threshold(50_000)
 
 
 def post_worker_init(worker: Any) -> None:
-    if worker.age == 1:  # the first one
-        host, _, port = worker.cfg.bind[0].rpartition(":")  # what --bind says goes before `bind`
-        local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
-        print(f"Open http://{local.get(host, host)}:{port} (Ctrl-C stops)", flush=True)
+    address = worker.cfg.address[0]  # what --bind says goes before `bind`
+    if worker.age == 1 and isinstance(address, tuple):  # the first one, and no Unix socket
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104
+        host = f"[{local}]" if ":" in local else local
+        print(f"Open http://{host}:{address[1]} (Ctrl-C stops)", flush=True)
