@@ -45,15 +45,13 @@ def start_fetch(login_id: str) -> None:
 def report(account: str, kind: str, done: int, total: int) -> None:
     """Say how far the fetch is, to the pages that are open and to those that are loaded later."""
     progress = {"kind": kind, "done": done, "total": total}
-    with redis.pipeline() as pipe:  # all commands or none
-        pipe.set(f"fetching:{account}", json.dumps(progress), ex=patience())
-        sse.publish(progress, f"account:{account}", type="progress", redis=pipe)
-        pipe.execute()
+    redis.set(f"fetching:{account}", json.dumps(progress), ex=patience())
+    sse.publish(progress, f"account:{account}", type="progress")
 
 
 def fail(account: str) -> None:
     """Give the fetch up; the page says so, and offers to fetch again."""
-    with redis.pipeline() as pipe:
+    with redis.pipeline() as pipe:  # all commands or none
         pipe.delete(f"fetching:{account}", f"tries:{account}")
         sse.publish({"type": "failed"}, f"account:{account}", type="contacts", redis=pipe)
         pipe.execute()
@@ -61,7 +59,7 @@ def fail(account: str) -> None:
 
 def swap_in(account: str, contacts: Contacts) -> None:
     """Replace the contacts of an account, all at once."""
-    with redis.pipeline() as pipe:
+    with redis.pipeline() as pipe:  # all commands or none
         lifetime = current_app.permanent_session_lifetime  # of the logins, which see them
         pipe.set(f"contacts:{account}", json.dumps(contacts), ex=lifetime)
         pipe.delete(f"fetching:{account}", f"tries:{account}")

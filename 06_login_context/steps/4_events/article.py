@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
-from flask import Flask, Response, json, session
-from redis import Redis
+from flask import Flask, Response, json
 
 import logins
 import pages
 from app import configure
-from context import bot_context
+from context import bot_context, current_bot
 from logins import redis
 
 
@@ -20,17 +19,16 @@ def publish(data: Any, channel: str, type: str) -> None:
 
 
 def stream() -> Response:
-    logins.account_of(session.get("login"))  # 401 without a login
-    subscription = redis.pubsub()  # Trap: every stream takes a connection
-    subscription.subscribe(f"login:{session['login']}")
+    # Trap: every stream takes a connection
+    subscription = redis.pubsub(ignore_subscribe_messages=True)
+    subscription.subscribe(f"account:{current_bot.self['id']}")  # 401 without a login
     return Response(events(subscription), mimetype="text/event-stream")
 
 
 def events(subscription: Any) -> Iterator[str]:
     yield ":\n\n"  # a comment, because the headers are sent with the first text
     for message in subscription.listen():
-        if message["type"] == "message":
-            yield message["data"]
+        yield message["data"]
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -42,17 +40,15 @@ def retrieve_data(login_id: str) -> None:
             for page in fetch():
                 contacts += page
                 progress = {"done": len(contacts), "total": total}
-                publish(progress, f"login:{login_id}", "progress")
+                publish(progress, f"account:{account}", "progress")
     redis.set(f"article:contacts:{account}", json.dumps(contacts))
-    publish({"type": "ready"}, f"login:{login_id}", "contacts")
+    publish({"type": "ready"}, f"account:{account}", "contacts")
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__)
     app.config["SESSION_COOKIE_NAME"] = "article"  # a browser sends ours to this port as well
     configure(app, config)
-    # A client without the timeout of one second, because an event may be longer in coming.
-    app.extensions["redis"] = Redis.from_url(app.config["REDIS_URL"], decode_responses=True)
     app.add_url_rule("/stream", view_func=stream)
     pages.init_app(app, retrieve_data.delay, logins.end, publish, "article:")
     return app

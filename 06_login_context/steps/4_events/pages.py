@@ -83,8 +83,7 @@ def init_app(
 
     @app.post("/publish/<int:number>")
     def publish_number(number: int) -> dict[str, int]:
-        logins.account_of(session.get("login"))
-        publish(number, f"login:{session['login']}", "number")
+        publish(number, f"account:{current_bot.self['id']}", "number")
         return {"number": number}
 
     @app.get("/connections")
