@@ -32,7 +32,11 @@ Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sen
 
 def order(event_id: str) -> tuple[int, ...]:
     """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
-    return tuple(int(part) for part in event_id.split("-"))
+    return tuple(map(int, event_id.split("-")))
+
+
+def encode(event_id: str, fields: dict[str, str]) -> bytes:
+    return f"id: {event_id}\nevent: {fields['type']}\ndata: {fields['data']}\n\n".encode()
 
 
 class SSE:
@@ -126,14 +130,12 @@ class SSE:
 
             while entries is not None and time.monotonic() < end:
                 for event_id, fields in entries:
-                    if order(event_id) <= order(sent):
-                        continue  # it came while we read what was missed, and was part of that
-                    sent = event_id
-                    if fields.get("channel") in channels:
-                        text = f"id: {sent}\nevent: {fields['type']}\ndata: {fields['data']}\n\n"
-                        yield text.encode()
-                        if fields["last"] == "1":
-                            return
+                    if order(event_id) > order(sent):  # else it was among those that were missed
+                        sent = event_id
+                        if fields.get("channel") in channels:
+                            yield encode(event_id, fields)
+                            if fields["last"] == "1":
+                                return
 
                 if len(entries) == PAGE:  # more was missed
                     entries = self.after(sent, self.redis)
