@@ -55,7 +55,7 @@ help:
 	@echo "                  rounds and browsers, which takes an hour)"
 	@echo "make lint         check style, types and workflows with ruff, mypy and zizmor"
 	@echo "make fix          after a change: copy shared files, format, rerun the transcripts"
-	@echo "make bench        measure what each technique costs (ONLY=\"cors_hook logins\": these scripts of"
+	@echo "make bench        measure what each technique costs (ONLY=\"cors_hook bots\": these scripts of"
 	@echo "                  bench/; FULL=1: longer, and rewrite the tables there)"
 	@echo "make clean        remove .venv, caches and whatever the chapters have stored"
 	@echo

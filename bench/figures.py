@@ -27,11 +27,8 @@ BASES: dict[str, tuple[str, str] | None] = {
     "exception_subclass": ("bare Flask", "success"),
     "catch_all": ("bare Flask", "success"),
     "bot_lookup": ("g", ""),
-    "bot_commands": None,
     "bots": None,
     "servers_load": None,
-    "logins": None,
-    "fetches": None,
     "open_streams": None,
 }
 

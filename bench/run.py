@@ -1,4 +1,4 @@
-"""Measure: ``run.py`` runs every script of this folder, ``run.py cors_hook logins`` these two.
+"""Measure: ``run.py`` runs every script of this folder, ``run.py cors_hook bots`` these two.
 
 Prints their tables. The long form, FULL=1, also writes results.json and the page.
 """
