@@ -138,7 +138,7 @@ def test_every_block_is_an_excerpt_or_is_executed(page: Path) -> None:
         [
             f"{block}: names no file and is not executed"
             for block in blocks(page)
-            if block.language not in ("console", "sh", "mermaid")
+            if block.language not in ("console", "sh")
             and (block.language, block.section) not in EXECUTED
             and not names_a_file(block)
         ]
