@@ -171,7 +171,7 @@ def test_another_name_reads_nothing(app: Flask, ada: FlaskClient, host: str, pat
     headers = Headers({"Host": host, "Cookie": f"desk={cookie(ada)}"})
     environ = EnvironBuilder(path=path, headers=headers).get_environ()
     body, status, _ = run_wsgi_app(app, environ)  # a test client can't have all of these hosts
-    assert (status, b"TRUSTED_HOSTS" in b"".join(body)) == ("400 BAD REQUEST", True)
+    assert (status[:3], b"TRUSTED_HOSTS" in b"".join(body)) == ("400", True)
 
 
 def test_the_refusal_is_in_the_format_of_the_api_and_no_traceback(
