@@ -50,6 +50,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """One start of the chapter for all tests; what each does there, others may still see."""
     folder = tmp_path_factory.mktemp("desk") / "06"
     settings = {"WEB_CONCURRENCY": "2", "FLASK_BOT_CLASS": "bots.OneSlowBot"}
+    settings["FLASK_MESSAGES_PER_MINUTE"] = "1000"
     with Desk(folder, **settings) as desk:
         yield desk
 
