@@ -11,7 +11,7 @@ from logins import redis
 from wx import ACCOUNTS, Message
 
 WAIT = 500  # milliseconds that a bot waits in Redis at a time
-MOST = 10_000  # messages that the network keeps for an account
+MOST = 1000  # messages that the network keeps for an account, roughly
 
 
 class DemoBot(wx.DemoBot):

@@ -1,7 +1,7 @@
 """The chat account. WeChat closed the web login that wxpy spoke, so this one is a stand-in.
 
-Setting: ``BOT_CLASS``, the import path of the class to use (default ``"wx.DemoBot"``). `Bot` is
-all that the app knows of it; everything around it is real.
+Setting: ``BOT_CLASS``, the import path of the class to use, such as ``"wx.DemoBot"``. `Bot` is all
+that the app knows of it; everything around it is real.
 """
 
 import json
