@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
@@ -30,6 +31,7 @@ Entry = tuple[str, dict[str, str]]  # id, fields: channel, type, data, last ("1"
 Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
 
 
+@lru_cache(PAGE)  # all streams ask about the same event
 def order(event_id: str) -> tuple[int, ...]:
     """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
     return tuple(map(int, event_id.split("-")))
@@ -105,8 +107,7 @@ class SSE:
         if sock:  # a browser that doesn't read: 64 KiB may wait for it, and the next write so long
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
             sock.settimeout(self.app.config["SSE_HEARTBEAT"])
-        text = self.text(channels, asked, newest, end)
-        return Response(text, mimetype="text/event-stream", headers=HEADERS)
+        return Response(self.text(channels, asked, newest, end), 200, HEADERS, "text/event-stream")
 
     def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[bytes]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
@@ -182,5 +183,4 @@ class SSE:
     def deliver(self, entry: Entry) -> None:
         """Queue an event for the streams that hear its channel, or end those that are too slow."""
         for stream in list(self.by_channel.get(entry[1].get("channel", ""), ())):
-            is_slow = stream.qsize() >= self.app.config["SSE_QUEUE"]
-            stream.put(None if is_slow else [entry])
+            stream.put([entry] if stream.qsize() < self.app.config["SSE_QUEUE"] else None)
