@@ -65,7 +65,6 @@ OF_THE_STEPS = dict.fromkeys(
 )
 OF_THE_STEPS["static/step.css"] = "06_login_context/steps/1_current_bot"
 OF_THE_STEPS["deploy/restart.py"] = "06_login_context/steps/3_task"
-OF_THE_STEPS["versions.py"] = "06_login_context/steps/1_current_bot"
 # Without events, which step 4 adds.
 OWN = {"3_task": "tasks.py"}
 # What a step builds on, where that isn't the one before.

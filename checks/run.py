@@ -68,8 +68,8 @@ class Run:
         # The reader's shell may have settings for running a chapter; they aren't for its tests.
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PYTHONPATH"))}
         env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost"
-        # No test uses the plugins of Celery, anyio and Hypothesis, and loading them takes longer than
-        # pytest itself; the checks start it some three hundred times.
+        # No test uses the plugins of Celery, anyio and Hypothesis. Loading them takes longer than
+        # pytest itself, and the checks start it some three hundred times.
         env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         command = [sys.executable, "-m", "pytest", "-q", "-rfEs", f"--junit-xml={report}"]
         command += part.arguments

@@ -26,6 +26,6 @@ gc.set_threshold(50_000)
 def post_worker_init(worker: Any) -> None:
     address = worker.cfg.address[0]  # what --bind says goes before `bind`
     if worker.age == 1 and isinstance(address, tuple):  # the first one, and no Unix socket
-        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0]) or address[0]  # noqa: S104
         host = f"[{local}]" if ":" in local else local
         print(f"Open http://{host}:{address[1]} (Ctrl-C stops)", flush=True)
