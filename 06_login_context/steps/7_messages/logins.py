@@ -61,8 +61,8 @@ def account_of(login_id: str | None) -> str:
 
 def accounts() -> set[str]:
     """Return the accounts that are logged in, in whatever browser."""
-    found = (redis.hget(key, "account") for key in redis.scan_iter("login:*", count=1000))
-    return {account for account in found if account}
+    keys = redis.scan_iter("logins:*", count=1000)
+    return {key.removeprefix("logins:") for key in keys}
 
 
 def end(login_id: str, client: Any = redis) -> None:
