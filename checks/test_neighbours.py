@@ -353,6 +353,3 @@ def test_a_chapter_passes_with_the_oldest_releases_that_its_modules_name(chapter
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=chapter, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-import gc
-gc.collect(); gc.freeze(); gc.disable()
