@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -201,20 +202,38 @@ def test_the_articles_code_is_shown(chapter: Path) -> None:
 # Transcripts
 
 
-@each_app
-def test_transcript_is_what_the_commands_print(app: Path) -> None:
-    """Whoever reads one may begin anywhere, and run it again: a chapter's run in both orders."""
-    shutil.which("curl") or missing("curl")
+def untrue(app: Path) -> list[str]:
+    """Run the transcripts of an app, and return what they say that isn't so.
+
+    A reader may begin anywhere, and run one again: those of a chapter are run in both orders.
+    """
     found = transcripts.consoles(app)
     if not found:
-        return
+        return []
     wrong = {}
     with transcripts.served(app, {transcripts.version_of(block) for block in found}) as rerun:
         for block in [*reversed(found), *found] if app in ONE_TECHNIQUE else found:
             true = rerun(block)
             if not agrees(block.text, true):
                 wrong[str(block)] = f"{block}: says\n{block.text}\n    true is\n{true}"
-    fail([*wrong.values(), *(["make transcripts rewrites them"] if wrong else [])])
+    return [*wrong.values(), *(["make transcripts rewrites them"] if wrong else [])]
+
+
+@pytest.fixture(scope="module")
+def found_untrue(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[list[str]]]]:
+    """What is untrue in each app. Those with servers wait more than they work: three at a time."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    apps = [item.callspec.params["app"] for item in items if "found_untrue" in item.fixturenames]
+    with ThreadPoolExecutor(3) as pool:
+        yield {app: pool.submit(untrue, app) for app in reversed(apps) if isinstance(app, Path)}
+
+
+@each_app
+def test_transcript_is_what_the_commands_print(
+    app: Path, found_untrue: dict[Path, Future[list[str]]]
+) -> None:
+    shutil.which("curl") or missing("curl")
+    fail(found_untrue[app].result())
 
 
 @each_technique
