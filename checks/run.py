@@ -17,13 +17,15 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from book import COMBINED
+from book import COMBINED, STEPS, title
 
 CHECKS = Path(__file__).parent
 ROOT = CHECKS.parent
 
 # More at once doesn't pay on two cores. With fewer the cores are idle, because many tests wait.
 AT_ONCE = 3
+# Tests of chapter 06 that mostly wait, for a timeout or a worker: beside the others.
+WAITING = ["test_tasks.py", "test_sse.py"]
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
 # that other tests shouldn't meet. What needs packages of Node is in one group, because two
 # processes mustn't install them at once. The files that aren't listed here form one more group,
@@ -113,9 +115,14 @@ def in_words(count: Counter[str]) -> str:
     return f"{count['passed']} passed, {count['failed']} failed{skipped}"
 
 
-def tests(name: str) -> Part:
+def tests(name: str) -> list[Part]:
+    """Return what runs the tests of a folder: more than one process if they wait a lot."""
     folder = ROOT / name
-    return Part(name, folder, ["-m", "not drill"] if folder == CHECKS else [])
+    if folder == CHECKS:
+        return [Part(name, folder, ["-m", "not drill"])]
+    slow = [f"tests/{file}" for file in WAITING if name == COMBINED.name]
+    rest = Part(name, folder, [f"--ignore={file}" for file in slow])
+    return [*(Part(f"{name}/{file}", folder, [file]) for file in slow), rest]
 
 
 def drills() -> list[Part]:
@@ -205,10 +212,11 @@ def main(names: list[str]) -> int:
     elif names[0] == "drills":
         parts = [Part(" ".join(names[1:]), CHECKS, names[1:])]
     else:
-        # What takes longest begins first: chapter 06, the checks, and then its steps.
-        longest = [name for name in names if name in (COMBINED.name, "checks")]
-        parts = [tests(name) for name in longest]
-        parts += [tests(name) for name in reversed(names) if name not in longest]
+        # What takes longest begins first: chapter 06, its last step, and the checks.
+        long = (COMBINED.name, title(STEPS[-1]), "checks")
+        longest = [name for name in names if name in long]
+        names = longest + [name for name in reversed(names) if name not in longest]
+        parts = [part for name in names for part in tests(name)]
     try:
         with tempfile.TemporaryDirectory() as temporary:
             total = run_all(parts, Path(temporary))
