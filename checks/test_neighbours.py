@@ -74,9 +74,9 @@ def told_copy(number: str, neighbour: Neighbour, place: str, folder: Path) -> tu
     if number in RAISING:
         imports, statement = RAISING[number]
         views = (neighbour.views or VIEWS).replace("{raise}", statement)
-        more = "\n".join(
-            [imports, views.replace("{more}", more), "" if "{more}" in views else more]
-        )
+        if "{more}" not in views:
+            views += "\n{more}"
+        more = f"{imports}\n{views}".replace("{more}", more)
     copy = Copy(folder, neighbour)
     copy.wire(recipe(CHAPTERS[number]), place, more)
     if row.edit:
