@@ -358,6 +358,7 @@ def test_a_trimmed_id_gets_a_reset(app: Flask, client: FlaskClient, sse: SSE) ->
 def test_what_was_missed_is_fetched_only_as_far_as_the_browser_reads(
     client: FlaskClient, sse: SSE, redis: Redis
 ) -> None:
+    sse.seconds_left = lambda: 20  # in any case, it ends then
     first, *_ = [sse.publish(number, channel="all") for number in range(200)]
     stream = told(read(client, last=first))
 
