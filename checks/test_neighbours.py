@@ -22,10 +22,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import wiring
+from asking import Answer, Client, Real, Run, processes
 from book import ONE_TECHNIQUE
 from conftest import missing
 from servers import free_port, process
-from wiring import TABLE, TITLE, Answer, Client, Copy, Neighbour, Real, Run, recipe, replace, split
+from wiring import TABLE, TITLE, Copy, Neighbour, recipe, replace, split
 
 FULL = os.environ.get("FULL") == "1"  # the long form; not for 02, whose page says: call it last
 CHAPTERS = {chapter.name[:2]: chapter for chapter in ONE_TECHNIQUE}
@@ -205,7 +206,7 @@ def examine(client: Client, number: str, lines: str) -> None:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    with wiring.processes() as run:
+    with processes() as run:
         yield run
 
 
