@@ -30,7 +30,7 @@ from desk import Desk
 from desks import LIMITS
 from ledger import Browser, Ledger
 from pages import cards
-from report import FULL, where, write_row
+from report import FULL
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
@@ -317,6 +317,12 @@ class Server:
                 pass  # a server may hang up whenever it has had enough
         return received
 
+    def report(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Say what came of it. No status: HTTP/0.9, a server that hung up, a client that left."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.statuses.most_common())
+        with capsys.disabled():
+            print(f"\n{self.chapter.name}, seed {SEED}: {counts}")
+
     def said(self, start: int) -> str:
         """Return the log from the byte *start* on."""
         with self.log.open("rb") as log:
@@ -414,7 +420,7 @@ def drill(server: Server, good: list[bytes], times: int = TIMES) -> None:
         data = mutated(good, number)
         then = "stop" if number % 20 == 7 else "leave" if number % 20 == 8 else "read"
         received = server.send(data, then)
-        status = next((str(status) for status, _ in responses(received)), "none")
+        status = next((str(status) for status, _ in responses(received)), "no status")
         server.statuses[status] += 1
         wrong = fault(server.chapter.name[:2], data, received)
         return wrong and f"{number} of seed {SEED}: {wrong}\n{data[:1000]!r} ({len(data)} bytes)"
@@ -430,43 +436,19 @@ def drill(server: Server, good: list[bytes], times: int = TIMES) -> None:
                 pytest.fail("\n\n".join([f"From {first} on, {AT_ONCE} at once:", *wrong, said]))
 
 
-HEAD = ["chapter", "requests", "2xx", "3xx", "4xx", "no status", "run"]
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Callable[[Server], None]:
-    """A function that says what came of a drill; a long one writes it into the page.
-
-    No status is HTTP/0.9, a connection that the server closed, or a response that wasn't awaited.
-    """
-
-    def say(server: Server) -> None:
-        classes = Counter[str]()
-        for status, count in server.statuses.items():
-            classes[status[0]] += count
-        counts = [server.statuses.total(), *(classes[first] for first in "234n")]
-        row = [server.chapter.name[:2], *(f"{count:,}" for count in counts)]
-        with capsys.disabled():
-            print(f"\n{row[0]}: {dict(server.statuses.most_common())}")
-        if FULL:
-            write_row("the last mutated requests", HEAD, [*row, where()])
-
-    return say
-
-
 @pytest.mark.parametrize("chapter", CHAPTERS[:5], ids=lambda chapter: chapter.name)
 def test_no_mutated_request_breaks_a_chapter(
-    chapter: Path, tmp_path: Path, report: Callable[[Server], None]
+    chapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = at_chapter(chapter)
     with flask_run(chapter, tmp_path) as server:
         drill(server, good)
         assert not fault(chapter.name[:2], good[0], server.send(good[0]))  # it still works
-        report(server)
+        server.report(capsys)
 
 
 def test_mutated_requests_break_nothing_of_the_desk_and_lose_nothing(
-    tmp_path: Path, report: Callable[[Server], None]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with desk(tmp_path / "06") as running:
         ledger = Ledger()
@@ -497,7 +479,7 @@ def test_mutated_requests_break_nothing_of_the_desk_and_lose_nothing(
         server = Server(CHAPTERS[5], running.port, running.folder / "log", renew)
         drill(server, at_desk())
         assert belongings() == before and not ledger.wrong
-        report(server)
+        server.report(capsys)
 
 
 # The drill itself
