@@ -45,3 +45,26 @@ def test_a_vulnerability_is_told() -> None:
     found = {"name": "jinja2", "version": "3.1.5", "vulns": [{"id": "CVE-2025-27516"}]}
     report = {"dependencies": [{"name": "flask", "version": "3.1.3", "vulns": []}, found]}
     assert known_vulnerabilities(report) == ["jinja2 3.1.5: CVE-2025-27516"]
+
+
+@pytest.mark.drill
+def test_make_fix_carries_formats_and_reruns(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    module = "exceptions.py"
+    original = clone / "04_http_exception_subclass" / module
+    source = original.read_text(encoding="utf-8")
+    original.write_text(f"{source}\n\nNEW = {{  'one':1}}\n", encoding="utf-8")
+    page = clone / "03_error_codes/README.md"
+    transcripts = page.read_text(encoding="utf-8")
+    wrong = transcripts.replace('{"msg": "not_found", "r": 1003}', '{"msg": "gone", "r": 1}')
+    assert wrong != transcripts
+    page.write_text(wrong, encoding="utf-8")
+
+    done = subprocess.run(["make", "fix"], cwd=clone, capture_output=True, text=True, timeout=600)
+
+    assert done.returncode == 0, done.stderr
+    assert original.read_text(encoding="utf-8") == f'{source}\n\nNEW = {{"one": 1}}\n'
+    for copy in clone.glob(f"0[56]_*/{module}"):
+        assert copy.read_bytes() == original.read_bytes()
+    assert '"gone"' not in page.read_text(encoding="utf-8")
+    assert "make test says what is left to do by hand" in done.stdout
