@@ -70,11 +70,20 @@ def compare(old: Path | None, new: Path) -> str:
     return done.stdout.decode("utf-8", errors="replace")
 
 
+def summary(names: dict[str, list[str]]) -> str:
+    """Return which files are changed, new and so on; last those that aren't shown."""
+    code = {kind: [name for name in found if not is_quiet(name)] for kind, found in names.items()}
+    quiet = [name for name in names["changed"] + names["new"] if is_quiet(name)]
+    lines = [f"{kind}: {', '.join(found)}" for kind, found in code.items() if found]
+    if quiet:
+        lines.append(f"plumbing, tests and pages, not shown here: {', '.join(quiet)}")
+    return "\n".join(lines) + "\n"
+
+
 def text_of(new: Path, everything: bool) -> str:
     """Return a summary of all files, and the differences of those that are code."""
     there, names = sources(new), difference(new)
-    lines = [f"{kind}: {', '.join(found)}" for kind, found in names.items() if found]
-    text = "\n".join(lines) + "\n"
+    text = summary(names)
     pages = [name for name in PAGE_NAMES if (new / name).exists()]
     for name in [*names["changed"], *names["new"], *(pages if everything else [])]:
         if everything or not is_quiet(name):
