@@ -16,6 +16,7 @@ import handlers
 import logins
 import uploads
 from context import current_bot
+from deploy.connection import connect
 from make_celery import make_celery
 from views import contacts, login, messages
 
@@ -50,7 +51,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     uploads.init_app(app)
     app.add_url_rule("/uploads", view_func=uploads.upload, methods=["POST"])
     handlers.init_app(app)
-    logins.init_app(app)
+    logins.init_app(app, connect(app.config["REDIS_URL"]))
     make_celery(app)
     desk_errors.init_app(app)
     context.init_app(app, login.open_bot)

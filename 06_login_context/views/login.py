@@ -208,8 +208,7 @@ def login() -> Success:
     start_fetch(login_id)
     event = {"type": "logged_in", "user": user}
     sse.publish(event, f"account:{user['account']}", type="login")
-    for oldest in logins.too_many(user["account"]):
-        end_login(oldest)
+    logins.limit(user["account"], end_login)
     if session.get("login") not in (None, login_id):
         end_login(session["login"])
     session.clear()

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from flask import Flask, abort
 from flask.cli import with_appcontext
+from redis import Redis
 
 import context
 import logins
@@ -44,7 +45,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config["REDIS_URL"] = app.config["REDIS_URL"] or redis_server.url(app.instance_path)
     # The key signs the session cookie, so a process with another key would refuse it.
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or shared_key(Path(app.instance_path))
-    logins.init_app(app)
+    client = Redis.from_url(
+        app.config["REDIS_URL"], decode_responses=True, socket_timeout=1, socket_connect_timeout=1
+    )
+    logins.init_app(app, client)
     context.init_app(app, open_bot)
     pages.init_app(app, logins.create, logins.end)
     app.cli.add_command(whoami)

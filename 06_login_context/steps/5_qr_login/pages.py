@@ -75,9 +75,10 @@ def init_app(
     def log_in() -> dict[str, str]:
         """Log the page in that has the key; 401 if no phone has confirmed its code."""
         login_id = claim(request.form["key"])
-        name = str(ACCOUNTS[logins.account_of(login_id)])
+        account = logins.account_of(login_id)
+        logins.limit(account)
         session["login"] = login_id
-        return {"name": name}
+        return {"name": ACCOUNTS[account]}
 
     @app.post("/logout")
     def log_out() -> Redirect:

@@ -2,42 +2,31 @@
 # Needs Flask 3.1, Werkzeug 3.1 and redis-py 8.1, or later.
 """Logins in Redis: whichever process creates or ends one, all others know it at once.
 
-Settings: ``REDIS_URL``; ``PERMANENT_SESSION_LIFETIME``, how long a login lasts; and
-``LOGINS_PER_ACCOUNT`` (default 20). A login is the hash ``login:<login id>``, whose field
-``account`` says whose it is, and the browser has its id in the session cookie. The list
-``logins:<account>`` has the ids of an account's logins, the newest first.
+Settings: ``PERMANENT_SESSION_LIFETIME``, how long a login lasts, and ``LOGINS_PER_ACCOUNT``
+(default 20). A login is the hash ``login:<login id>``, whose field ``account`` says whose it is, and
+the browser has its id in the session cookie. The list ``logins:<account>`` has the ids of an
+account's logins, the newest first.
 """
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, abort, current_app
-from redis import BlockingConnectionPool, ReadOnlyError, Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import RedisError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.local import LocalProxy
 
 redis: Any = LocalProxy(lambda: current_app.extensions["redis"])
 
 
-def store(login_id: str, account: str, client: Any) -> None:
-    """Store a login; *client* is a pipeline, so that it can be part of a larger transaction."""
+def store(login_id: str, account: str, pipe: Any) -> None:
+    """Add what stores a login to *pipe*, a pipeline that may do more in the same transaction."""
     lifetime = current_app.permanent_session_lifetime
-    client.hset(f"login:{login_id}", "account", account)
-    client.expire(f"login:{login_id}", lifetime)
-    client.lpush(f"logins:{account}", login_id)
-    client.expire(f"logins:{account}", lifetime)
-
-
-def too_many(account: str) -> list[str]:
-    """Return the oldest logins of *account* beyond its limit, once: the caller ends them."""
-    most = current_app.config["LOGINS_PER_ACCOUNT"]
-    with redis.pipeline() as pipe:
-        pipe.lrange(f"logins:{account}", most, -1)
-        pipe.ltrim(f"logins:{account}", 0, most - 1)
-        oldest: list[str] = pipe.execute()[0]
-    return oldest
+    pipe.hset(f"login:{login_id}", "account", account)
+    pipe.expire(f"login:{login_id}", lifetime)
+    pipe.lpush(f"logins:{account}", login_id)
+    pipe.expire(f"logins:{account}", lifetime)
 
 
 def create(account: str) -> str:
@@ -46,8 +35,7 @@ def create(account: str) -> str:
     with redis.pipeline() as pipe:  # all commands or none
         store(login_id, account, pipe)
         pipe.execute()
-    for oldest in too_many(account):
-        end(oldest)
+    limit(account)
     return login_id
 
 
@@ -59,40 +47,34 @@ def account_of(login_id: str | None) -> str:
     return account
 
 
+def end(login_id: str, pipe: Any = None) -> None:
+    """Log out, in every process and in every browser that has this login id.
+
+    *pipe*: a pipeline that this is to be part of.
+    """
+    account = redis.hget(f"login:{login_id}", "account")  # a pipeline would answer too late
+    if account is not None:
+        client = redis if pipe is None else pipe
+        client.delete(f"login:{login_id}")
+        client.lrem(f"logins:{account}", 0, login_id)
+
+
+def limit(account: str, end: Callable[[str], None] = end) -> None:
+    """End the oldest logins of *account* beyond ``LOGINS_PER_ACCOUNT``, each by calling *end*."""
+    logins = f"logins:{account}"
+    for login_id in redis.lrange(logins, current_app.config["LOGINS_PER_ACCOUNT"], -1):
+        end(login_id)
+        redis.lrem(logins, 0, login_id)  # end() leaves one that has expired
+
+
 def accounts() -> set[str]:
     """Return the accounts that are logged in, in whatever browser."""
-    keys = redis.scan_iter("logins:*", count=1000)
-    return {key.removeprefix("logins:") for key in keys}
-
-
-def end(login_id: str, client: Any = redis) -> None:
-    """Log out, in every process and in every browser that has this login id."""
-    account = redis.hget(f"login:{login_id}", "account")
-    client.delete(f"login:{login_id}")
-    client.lrem(f"logins:{account}", 0, login_id)
-
-
-def refuse_replica(connection: Any) -> None:
-    """Raise ReadOnlyError if a new connection leads to a server that only copies another one."""
-    connection.on_connect()
-    if (connection.handshake_metadata or {}).get("role") == "replica":
-        raise ReadOnlyError("This server is a replica.")
-
-
-def connect(url: str) -> Redis:
-    """Return a client that answers or fails within 2 s; beyond 50 connections, requests queue."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        timeout=0.5,
-        socket_timeout=1,
-        socket_connect_timeout=1,
-        decode_responses=True,
-        # When a replica takes over behind the same address, our connections stay with the server
-        # that was the primary. It's a replica now, and refuses to write: connect again, once.
-        retry=Retry(NoBackoff(), 1, (ReadOnlyError,)),
-        redis_connect_func=refuse_replica,
-    )
-    return Redis.from_pool(pool)
+    found = set()
+    for key in redis.scan_iter("logins:*", count=1000):
+        logins = [f"login:{login_id}" for login_id in redis.lrange(key, 0, -1)]
+        if logins and redis.exists(*logins):  # they may expire before their list does
+            found.add(key.removeprefix("logins:"))
+    return found
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:
@@ -103,8 +85,10 @@ def unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable("Redis is down.", retry_after=2)
 
 
-def init_app(app: Flask) -> None:
-    """Connect *app* to ``REDIS_URL``, as soon as a request needs it."""
+def init_app(app: Flask, client: Any) -> None:
+    """Keep logins where *client* leads, a ``Redis(decode_responses=True)``; otherwise ValueError."""
+    if not client.get_encoder().decode_responses:
+        raise ValueError("logins.py needs a Redis client with decode_responses=True")
     app.config.setdefault("LOGINS_PER_ACCOUNT", 20)
-    app.extensions["redis"] = connect(app.config["REDIS_URL"])
+    app.extensions["redis"] = client
     app.register_error_handler(RedisError, unavailable)

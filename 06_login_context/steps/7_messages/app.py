@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from redis import Redis
 
 import context
 import events
@@ -44,7 +45,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config["REDIS_URL"] = app.config["REDIS_URL"] or redis_server.url(app.instance_path)
     # The key signs the session cookie, so a process with another key would refuse it.
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or shared_key(Path(app.instance_path))
-    logins.init_app(app)
+    client = Redis.from_url(
+        app.config["REDIS_URL"], decode_responses=True, socket_timeout=1, socket_connect_timeout=1
+    )
+    logins.init_app(app, client)
     context.init_app(app, open_bot)
     events.init_app(app)
     pages.init_app(app, send, newest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from redis import Redis
 
 import context
 import logins
@@ -44,7 +45,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(config)
     app.config["REDIS_URL"] = app.config["REDIS_URL"] or redis_server.url(app.instance_path)
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or shared_key(Path(app.instance_path))
-    logins.init_app(app)
+    logins.init_app(app, Redis.from_url(app.config["REDIS_URL"], decode_responses=True))
     context.init_app(app, open_bot)
     app.extensions["sse"] = SSE()
     app.extensions["sse"].init_app(app, app.extensions["redis"], channels, key="article")

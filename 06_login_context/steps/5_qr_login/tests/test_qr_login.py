@@ -162,6 +162,16 @@ def test_a_login_that_no_page_claims_is_dropped(
     assert unclaimed == login_id(client)
 
 
+def test_of_too_many_logins_of_an_account_the_oldest_ends(app: Flask) -> None:
+    app.config["LOGINS_PER_ACCOUNT"] = 2
+    pages = [app.test_client() for _ in range(3)]
+    for page in pages:
+        key, link = open_page(page)
+        assert answer(app, link, account="omar") == 200
+        assert claim(page, key) == 200
+    assert [greeted(page) for page in pages] == [[], [ACCOUNTS["omar"]], [ACCOUNTS["omar"]]]
+
+
 def test_the_page_links_to_both_versions(
     app: Flask, article_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
