@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
-from redis import BlockingConnectionPool, Redis
+from redis import BlockingConnectionPool, Redis, RedisError
 from werkzeug.exceptions import ServiceUnavailable
 
 PAGE = 20  # entries that are read from Redis at a time, because each may be large
@@ -65,7 +65,8 @@ class SSE:
         self.channels, self.seconds_left = channels, seconds_left
         self.streams: set[Stream] = set()
         self.by_channel: dict[str, set[Stream]] = {}
-        self.lock = threading.RLock()  # R: Python may collect a forgotten stream inside it
+        # R, because Python may end a forgotten stream, which calls remove(), while it is in add().
+        self.lock = threading.RLock()
         self.reader: threading.Thread | None = None
         app.add_url_rule("/stream", "stream", self.stream)
 
@@ -92,35 +93,34 @@ class SSE:
     def stream(self) -> Response:
         """The view."""
         channels = set(self.channels())
-        asked = request.headers.get("Last-Event-ID", "")
-        for name in ("last_event_id", "lastEventId"):  # a new EventSource can't send the header
-            asked = asked or request.args.get(name, "")  # polyfills send the second one
+        # A new EventSource can't send the header. The second parameter is that of polyfills.
+        in_url = request.args.get("last_event_id") or request.args.get("lastEventId")
+        asked = request.headers.get("Last-Event-ID") or in_url or ""
 
-        # There has to be an event to resume from, if need be one for nobody. It's looked up before
-        # seconds_left(), so that either that knows of a logout, or the stream sends it.
-        entries: Any = self.redis.xrevrange(self.key, count=1)
+        # In this order. A logout before B leaves no seconds, and one after B is newer than A.
+        entries: Any = self.redis.xrevrange(self.key, count=1)  # A
+        # If Redis is empty, an event for nobody gives the stream an id to resume from.
         newest = entries[0][0] if entries else self.publish(None, channel="")
-        end = time.monotonic() + self.seconds_left()
+        end = time.monotonic() + self.seconds_left()  # B
 
         if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
             raise ServiceUnavailable("Too many streams are open.", retry_after=5)
+
+        # If a browser reads nothing, 64 KiB wait for it, and then a write fails instead of waiting.
         sock = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        if sock:  # a browser that doesn't read: 64 KiB may wait for it, and the next write so long
+        if sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
             sock.settimeout(self.app.config["SSE_HEARTBEAT"])
         return Response(self.text(channels, asked, newest, end), 200, HEADERS, "text/event-stream")
 
     def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[bytes]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
-        # Not in the view: of a response that is never sent, no finally runs.
+        # Not in the view: if its response is never sent, this never begins, and has no finally.
         stream: Stream = queue.SimpleQueue()
         self.add(stream, channels)
         try:
-            if not (self.reader and self.reader.is_alive()):  # not before: a fork would lose it
-                self.reader = threading.Thread(target=self.read, args=[newest], daemon=True)
-                self.reader.start()
-
-            yield b"retry: 2000\n\n"
+            self.start_reader(newest)
+            yield b"retry: 2000\n\n"  # ms until the browser comes back
             sent = asked or newest
             try:
                 entries: list[Entry] | None = self.after(sent)
@@ -147,6 +147,8 @@ class SSE:
                 except queue.Empty:
                     entries = []
                     yield b":\n\n"
+        except (LookupError, RedisError) as error:  # while it read what was missed
+            self.app.logger.warning("A stream ends: %r", error)
         finally:
             self.remove(stream, channels)
 
@@ -165,11 +167,19 @@ class SSE:
                 if not self.by_channel[channel]:
                     del self.by_channel[channel]
 
+    def start_reader(self, newest: str) -> None:
+        """Start the thread that reads for this process, unless it is there."""
+        if not (self.reader and self.reader.is_alive()):
+            reader = threading.Thread(target=self.read, args=[newest], daemon=True)
+            self.reader = reader
+            reader.start()
+
     def read(self, seen: str) -> None:
         """Deliver what is newer than *seen*, until something fails or is lost."""
         try:
+            # If two streams have started one at the same time, the first of them ends here.
             while self.reader is threading.current_thread():
-                for entry in self.after(seen):
+                for entry in self.after(seen):  # which notices what is lost; xread doesn't
                     self.deliver(entry)
                     seen = entry[0]
                 # Only to be woken. In ms, and less than a client's socket_timeout.
@@ -183,5 +193,6 @@ class SSE:
 
     def deliver(self, entry: Entry) -> None:
         """Queue an event for the streams that hear its channel, or end those that are too slow."""
+        # No lock, because list() copies a set in one step.
         for stream in list(self.by_channel.get(entry[1].get("channel", ""), ())):
             stream.put([entry] if stream.qsize() < self.app.config["SSE_QUEUE"] else None)
