@@ -672,10 +672,11 @@ def test_a_full_disk_is_507_and_other_failures_of_the_system_are_bugs(
 ASK_LIKE_GUNICORN = """
 from gevent import monkey; monkey.patch_all()
 import sys
-import logins, redis
+import redis
 from deploy import redis_server
+from deploy.connection import connect
 try:
-    logins.connect(sys.argv[1]).ping()
+    connect(sys.argv[1]).ping()
 except redis.TimeoutError:
     print("TimeoutError")
 """
