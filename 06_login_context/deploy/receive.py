@@ -2,6 +2,9 @@
 
 Any number of these may run, on any number of machines: in Redis, ``listener:<account>`` says which
 of them listens for an account. SIGTERM and Ctrl-C end it; what was on its way comes again.
+
+It takes three functions from the app: ``create_app``, whose app has what delivery.py needs,
+``accounts``, which returns for whom to listen, and ``get_bot``, which opens an account.
 """
 
 import os
@@ -13,15 +16,15 @@ import time
 from redis import RedisError
 from redis.lock import Lock
 
-import logins
 from app import create_app
 from delivery import deliver
-from logins import redis
+from logins import accounts
 from wx import get_bot
 
 LEASE = 2  # seconds after which another process may listen instead of one that is silent
 
 app = create_app()
+redis = app.extensions["redis"]
 wanted: set[str] = set()  # the accounts that are logged in
 listeners: dict[str, threading.Thread] = {}
 asked_to_stop = False
@@ -37,7 +40,13 @@ def listen(account: str, lease: Lock) -> None:
     """Deliver what comes for *account*, until its last login has ended."""
     with app.app_context():
         try:
-            for message in get_bot(account).messages():
+            bot = get_bot(account)
+        except KeyError:
+            app.logger.warning("BOT_CLASS has no account %s", account)
+            return
+
+        try:
+            for message in bot.messages():
                 lease.reacquire()  # LockError, a RedisError, if another process has it now
                 if account not in wanted:
                     break
@@ -63,18 +72,17 @@ def main() -> None:
     """Look once a second who is logged in, until a signal comes."""
     global wanted
     while not asked_to_stop:
-        with app.app_context():
-            try:
-                wanted = logins.accounts()
-                for account in wanted:
-                    start(account)
-            except RedisError as error:
-                logins.unavailable(error)  # writes it to the log; the next look is in a second
+        try:
+            with app.app_context():
+                wanted = accounts()
+            for account in wanted:
+                start(account)
+        except RedisError as error:
+            app.logger.warning("Trying again: %s", type(error).__name__)
         time.sleep(1)
 
     wanted = set()
-    for listener in listeners.values():
-        listener.join(1)
+    time.sleep(1)  # the listeners notice it, and release their leases
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ class Bot(Protocol):
     def send(self, message: Message, recipients: list[str]) -> None:
         """Send to contacts, by id; OSError if it may not have been sent.
 
-        A message that is sent again has the same id, so that it can be dropped.
+        A message that is sent again has the same id. Where nobody behind this method drops what
+        they know, as with e-mail, the contacts get it twice.
         """
 
     def messages(self) -> Iterator[Message | None]:

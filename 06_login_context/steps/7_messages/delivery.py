@@ -28,12 +28,13 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
         # redis.transaction WATCHes the ids. If another process adds one between this line and
         # EXEC, nothing below happens, and this function is called again.
         number = pipe.zscore(ids, message["id"])
-        known = [] if number is None else pipe.zrange(history, number, number, byscore=True)
+        if number is not None:
+            known = pipe.zrange(history, number, number, byscore=True)
+            if known:  # else it has just been dropped
+                return dict(json.loads(known[0]))
         newest = pipe.zrange(ids, -1, -1, withscores=True)
-        pipe.multi()
-        if known:
-            return dict(json.loads(known[0]))
 
+        pipe.multi()  # from here on, commands wait for EXEC
         kept = message | {"mine": message["from_id"] == account}
         next_number = newest[0][1] + 1 if newest else 1
         too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
