@@ -59,8 +59,11 @@ def children(pid: int) -> set[int]:
 class Member:
     """One process of a crew: its command, its log, how often it has died."""
 
-    def __init__(self, name: str, command: str, folder: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, command: str, folder: Path, env: dict[str, str], killer: Any
+    ) -> None:
         self.name, self.command, self.folder, self.env = name, command, folder, env
+        self.killer = killer
         self.log, self.lock = folder / f"{name}.log", Lock()
         self.deaths, self.ended = 0, False
         self.start()
@@ -72,6 +75,7 @@ class Member:
                 self.command, shell=True, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        print(f"-{self.process.pid}", file=self.killer.stdin, flush=True)
 
     def kill(self) -> None:
         """Kill the process and whatever it has started, as systemd does with a service."""
@@ -119,6 +123,11 @@ class Crew(Desk):
         commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))
         if "REDIS_URL" in self.env:
             del commands["redis"]
+        # Kills what is left if the drill itself ends before stop(), as in the chapter's run.py.
+        self.killer = subprocess.Popen(
+            "exec 2>&-; kill -KILL $(cat)", shell=True, text=True, stdin=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
         for name, command in commands.items():
             self.add(name, command, self.env)
         Thread(target=self.supervise, daemon=True).start()
@@ -126,7 +135,7 @@ class Crew(Desk):
             self.wait_for(name)
 
     def add(self, name: str, command: str, env: dict[str, str]) -> Member:
-        self.members[name] = Member(name, command, self.folder, env)
+        self.members[name] = Member(name, command, self.folder, env, self.killer)
         return self.members[name]
 
     def supervise(self) -> None:
@@ -142,6 +151,8 @@ class Crew(Desk):
         self.stopping.set()
         for member in self.members.values():
             member.end()
+        self.killer.kill()
+        self.killer.communicate()
         super().stop()
 
     def log(self) -> str:
