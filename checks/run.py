@@ -3,7 +3,7 @@
 Each folder gets a pytest process of its own. Several folders run side by side, so their output is
 kept back and only shown for those that fail. In ``checks``, the tests that are marked as drills are
 left to ``run.py drills``. ``run.py drills test_make.py`` runs that one file, and
-``run.py drills kills faults`` runs these two groups of drills.
+``run.py drills faults abuse`` runs these two groups of drills.
 """
 
 import os
@@ -44,6 +44,7 @@ DRILLS = {
     "make": ["test_make.py"],
     "traps": ["test_traps.py"],
 }
+LONGEST = ["desk", "faults", "processes", "make"]  # so they begin first
 # The traps keep all cores busy by themselves, and they use the packages of Node as well. So they
 # run last, beside nothing else.
 ALONE = "traps"
@@ -131,8 +132,9 @@ def drills() -> list[Part]:
     files = sorted(CHECKS.glob("drills/test_*.py"))
     groups = {"others": others, **DRILLS}
     groups |= {path.stem.removeprefix("test_"): [f"drills/{path.name}"] for path in files}
-    groups[ALONE] = groups.pop(ALONE)  # it comes last, and the longest come first
-    return [Part(name, CHECKS, [*modules, "-m", "drill"]) for name, modules in groups.items()]
+    last = [name for name in groups if name not in LONGEST and name != ALONE]
+    order = [*LONGEST, *last, ALONE]
+    return [Part(name, CHECKS, [*groups[name], "-m", "drill"]) for name in order]
 
 
 class Progress:
