@@ -56,7 +56,8 @@ class SSE:
             raise ValueError("sse.py needs a Redis client with decode_responses=True")
         for name, value in DEFAULTS.items():
             app.config.setdefault(name, value)
-        # Connections of our own, on which browsers that come back at once wait for their turn.
+        # Browsers that all come back at once wait for their turn on connections of our own. If
+        # they were refused, their EventSource would give up.
         pool = redis.connection_pool
         settings = {**pool.connection_kwargs, "connection_class": pool.connection_class}
         self.redis = Redis.from_pool(BlockingConnectionPool(20, **settings))  # type: ignore[no-untyped-call]
@@ -67,7 +68,7 @@ class SSE:
         self.by_channel: dict[str, set[Stream]] = {}
         # R, because Python may end a forgotten stream, which calls remove(), while it is in add().
         self.lock = threading.RLock()
-        self.reader: threading.Thread | None = None
+        self.reader: threading.Thread | None = None  # not started yet: a fork would lose it
         app.add_url_rule("/stream", "stream", self.stream)
 
     def publish(
@@ -76,7 +77,7 @@ class SSE:
         """Send *data* (JSON) to *channel*; return the event's id. *type*: one word of yours.
         *last*: ends the streams that hear it. *redis*: a pipeline that the event is to be part of.
         """
-        # JSON breaks lines between its values alone, where a space does as well.
+        # A line break would end the event. JSON has them only where a space does as well.
         text = re.sub(r"[\r\n]", " ", self.app.json.dumps(data))
         entry: Any = {"channel": channel, "type": type, "data": text, "last": int(last)}
         return (redis or self.redis).xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
@@ -93,9 +94,8 @@ class SSE:
     def stream(self) -> Response:
         """The view."""
         channels = set(self.channels())
-        # A new EventSource can't send the header. The second parameter is that of polyfills.
-        in_url = request.args.get("last_event_id") or request.args.get("lastEventId")
-        asked = request.headers.get("Last-Event-ID") or in_url or ""
+        # A new EventSource can't send the header.
+        asked = request.headers.get("Last-Event-ID") or request.args.get("lastEventId", "")
 
         # In this order. A logout before B leaves no seconds, and one after B is newer than A.
         entries: Any = self.redis.xrevrange(self.key, count=1)  # A
@@ -113,29 +113,28 @@ class SSE:
             sock.settimeout(self.app.config["SSE_HEARTBEAT"])
         return Response(self.text(channels, asked, newest, end), 200, HEADERS, "text/event-stream")
 
-    def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[bytes]:
+    def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[str]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
         # Not in the view: if its response is never sent, this never begins, and has no finally.
         stream: Stream = queue.SimpleQueue()
         self.add(stream, channels)
         try:
             self.start_reader(newest)
-            yield b"retry: 2000\n\n"  # ms until the browser comes back
+            yield "retry: 2000\n\n"  # ms until the browser comes back
             sent = asked or newest
             try:
                 entries: list[Entry] | None = self.after(sent)
             except LookupError:  # nobody knows what this browser has missed
                 sent, entries = newest, self.after(newest)
-                yield f"id: {sent}\nevent: reset\ndata: {{}}\n\n".encode()
-            yield f"id: {sent}\n\n".encode()  # a browser that leaves now can resume
+                yield f"id: {sent}\nevent: reset\ndata: {{}}\n\n"
+            yield f"id: {sent}\n\n"  # a browser that leaves now can resume
 
             while entries is not None and time.monotonic() < end:
                 for event_id, event in entries:
                     if order(event_id) > order(sent):  # else it was among those that were missed
                         sent = event_id
                         if event.get("channel") in channels:
-                            text = f"id: {sent}\nevent: {event['type']}\ndata: {event['data']}\n\n"
-                            yield text.encode()
+                            yield f"id: {sent}\nevent: {event['type']}\ndata: {event['data']}\n\n"
                             if event["last"] == "1":
                                 return
 
@@ -146,7 +145,7 @@ class SSE:
                     entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
                 except queue.Empty:
                     entries = []
-                    yield b":\n\n"
+                    yield ":\n\n"
         except (LookupError, RedisError) as error:  # while it read what was missed
             self.app.logger.warning("A stream ends: %r", error)
         finally:
@@ -154,7 +153,7 @@ class SSE:
 
     def add(self, stream: Stream, channels: set[str]) -> None:
         """Let *stream* hear its channels."""
-        with self.lock:
+        with self.lock:  # or remove() might delete a set that has just been found here
             self.streams.add(stream)
             for channel in channels:
                 self.by_channel.setdefault(channel, set()).add(stream)
@@ -170,8 +169,7 @@ class SSE:
     def start_reader(self, newest: str) -> None:
         """Start the thread that reads for this process, unless it is there."""
         if not (self.reader and self.reader.is_alive()):
-            reader = threading.Thread(target=self.read, args=[newest], daemon=True)
-            self.reader = reader
+            self.reader = reader = threading.Thread(target=self.read, args=[newest], daemon=True)
             reader.start()
 
     def read(self, seen: str) -> None:

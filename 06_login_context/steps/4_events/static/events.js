@@ -27,31 +27,29 @@ function show({ contacts, fetching }) {
   else say("summary", "Nothing has been fetched yet.");
 }
 
-const load = async () => show(await ask(urls.contacts));
 const failed = (error) => say("summary", `No answer: ${error.message}`, "bad");
+const load = () => ask(urls.contacts).then(show).catch(failed);
 
 function open() {
-  const url = new URL(urls.stream, location);
-  if (newest) url.searchParams.set("last_event_id", newest);
-  const source = new EventSource(url);
-  const on = (type, action) => source.addEventListener(type, ({ data, lastEventId }) => {
+  // A browser that reconnects says which event was its last; a new EventSource has to be told.
+  const source = new EventSource(`${urls.stream}?lastEventId=${newest}`);
+  source.addEventListener("progress", ({ data }) => show({ fetching: JSON.parse(data) }));
+  source.addEventListener("contacts", load);
+  source.addEventListener("number", ({ data, lastEventId }) => {
+    received.push(JSON.parse(data));
     newest = lastEventId;
-    action(data && JSON.parse(data));
   });
-  source.onopen = () => load().catch(failed); // what happened before is no event any more
-  source.onerror = () => say("summary", "The connection is lost; the browser tries again.", "bad");
-  on("progress", (fetching) => show({ fetching }));
-  on("contacts", ({ type }) => {
-    const after = () => type === "failed" && say("summary", "The contacts could not be fetched.", "bad");
-    load().then(after).catch(failed);
-  });
-  on("reset", () => load().catch(failed));
-  on("number", (number) => received.push(number));
-  on("login", ({ type }) => {
-    if (type !== "logged_out") return;
-    source.close();
+  source.addEventListener("login", () => {
+    source.close(); // or the browser would connect again
     say("summary", "This login has ended.", "bad");
   });
+  source.addEventListener("reset", load); // nobody knows what this page has missed
+  source.onopen = load; // what happened before the first event
+  source.onerror = () => {
+    say("summary", "The connection is lost.", "bad");
+    // The browser tries again, except after an error such as a 503.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => (streams[0] = open()), 5000);
+  };
   return source;
 }
 
