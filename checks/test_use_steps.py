@@ -105,6 +105,7 @@ assert client.get("/nope").status_code == 404
 """,
     "7_messages": """
 lin = app.test_client()
+assert client.get("/stream").status_code == client.get("/messages").status_code == 401
 client.post("/login/ada")
 lin.post("/login/lin")
 stream = lin.get("/stream", buffered=False).iter_encoded()
@@ -112,7 +113,8 @@ assert b"id: " in [next(stream) for _ in range(2)][-1]
 message = {"id": "made-by-the-client", "to": "lin", "text": "Hello"}
 first = client.post("/messages", data=message).json
 assert client.post("/messages", data=message | {"text": "again"}).json == first
-assert lin.get("/messages").json == [first]
+assert first["mine"] and client.get("/messages").json == {"messages": [first], "before": None}
+assert lin.get("/messages").json["messages"] == [first | {"mine": False}]
 assert b"Hello" in next(text for text in stream if text != b":\\n\\n")
 """,
 }

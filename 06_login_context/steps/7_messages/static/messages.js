@@ -141,6 +141,7 @@ for (const button of document.querySelectorAll("[data-accident]")) {
     for (const other of buttons) other.disabled = true;
     const time = new Date().toLocaleTimeString();
     number += 1;
+    $("result").hidden = true;
     await accidents[button.dataset.accident](`No. ${number}, ${time}`).catch(failed);
     for (const other of buttons) other.disabled = false;
   });
