@@ -3,8 +3,8 @@
 """Logins in Redis: whichever process creates or ends one, all others know it at once.
 
 Settings: ``PERMANENT_SESSION_LIFETIME``, how long a login lasts, and ``LOGINS_PER_ACCOUNT``
-(default 20). A login is the hash ``login:<login id>``, whose field ``account`` says whose it is, and
-the browser has its id in the session cookie. The list ``logins:<account>`` has the ids of an
+(default 20). A login is the hash ``login:<login id>``, whose field ``account`` says whose it is.
+The browser has the id in its session cookie, and the list ``logins:<account>`` has the ids of an
 account's logins, the newest first.
 """
 
@@ -86,7 +86,7 @@ def unavailable(error: Exception) -> ServiceUnavailable:
 
 
 def init_app(app: Flask, client: Any) -> None:
-    """Keep logins where *client* leads, a ``Redis(decode_responses=True)``; otherwise ValueError."""
+    """Keep the logins in *client*, a ``Redis(decode_responses=True)``; otherwise a ValueError."""
     if not client.get_encoder().decode_responses:
         raise ValueError("logins.py needs a Redis client with decode_responses=True")
     app.config.setdefault("LOGINS_PER_ACCOUNT", 20)

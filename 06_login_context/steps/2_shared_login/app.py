@@ -9,6 +9,7 @@ import click
 from flask import Flask, abort
 from flask.cli import with_appcontext
 from redis import Redis
+from werkzeug.exceptions import Unauthorized
 
 import context
 import logins
@@ -32,8 +33,11 @@ def open_bot(login_id: str | None) -> Bot:
 @with_appcontext
 def whoami(login_id: str) -> None:
     """Print whose account a login belongs to."""
-    with bot_context(login_id):
-        click.echo(current_bot.self["name"])
+    try:
+        with bot_context(login_id):
+            click.echo(current_bot.self["name"])
+    except Unauthorized:
+        raise click.ClickException(f"There is no login {login_id}.") from None
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

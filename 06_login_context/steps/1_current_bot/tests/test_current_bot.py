@@ -127,6 +127,8 @@ def test_trap_a_thread_per_request_hides_the_fault(app: Flask, article_client: F
 
 def test_a_command_says_whose_bot_it_needs(app: Flask) -> None:
     assert app.test_cli_runner().invoke(args=["whoami", "lin"]).output == "林徽因\n"
+    unknown = app.test_cli_runner().invoke(args=["whoami", "bob"])
+    assert (unknown.exit_code, unknown.output) == (1, "Error: There is no login bob.\n")
 
 
 # With g

@@ -1,6 +1,7 @@
 """A login that every process knows, beside one in a dict."""
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -11,8 +12,7 @@ from urllib.request import HTTPCookieProcessor, build_opener
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from redis import Redis
-from werkzeug.exceptions import Unauthorized
+from redis import Redis, RedisError
 
 from app import create_app
 from deploy.secret_key import shared_key
@@ -74,7 +74,7 @@ def test_a_new_login_ends_the_one_before(app: Flask, client: FlaskClient) -> Non
     before = login_id(client)
     client.post("/login/lin")
     result = app.test_cli_runner().invoke(args=["whoami", before])
-    assert isinstance(result.exception, Unauthorized)
+    assert result.output == f"Error: There is no login {before}.\n"
 
 
 def test_without_an_account_it_is_no_login(client: FlaskClient, redis_url: str) -> None:
@@ -124,6 +124,19 @@ def test_without_redis_it_is_503_and_says_when_to_retry(tmp_path: Path) -> None:
         session["login"] = token_hex()
     for response in (client.get("/me"), client.post("/login/ada")):
         assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+
+
+def test_a_redis_that_never_responds_is_503() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        client = create_app({"SECRET_KEY": token_hex(), "REDIS_URL": url}).test_client()
+        by_default = Redis.from_url(url)
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(by_default.ping)
+            assert client.post("/login/ada").status_code == 503
+            assert waits.running()
+            silent.shutdown(socket.SHUT_RDWR)
+            assert isinstance(waits.exception(), RedisError)
 
 
 # Two processes
