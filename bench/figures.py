@@ -1,8 +1,4 @@
-"""What has been measured: as tables, and as figures that pages quote.
-
-A chapter quotes a figure with a comment behind it that says which one it is:
-``0.32<!-- bench static_files: chapter 01 | a small file -->``.
-"""
+"""What has been measured, as tables."""
 
 import json
 from pathlib import Path
@@ -11,7 +7,6 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PAGE = HERE / "README.md"
-TOLERANCE = 0.15  # of a quoted figure, because two long runs are never alike
 
 Rows = dict[str, dict[str, float]]  # by row, then by column
 Results = dict[str, Any]  # by script: "run" (when and where), "rows"
