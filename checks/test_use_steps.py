@@ -101,6 +101,9 @@ assert client.get("/secret").status_code == 200
 from_another_port = {"Origin": "http://localhost:8306"}
 assert client.post("/login/lin", headers=from_another_port).status_code == 403
 assert client.get("/secret", headers={"Host": "evil.example"}).status_code == 400
+at_home = {"Host": "app.example.com", "Origin": "https://app.example.com"}
+assert client.post("/login/lin", headers=at_home).status_code == 200
+assert client.get("/nope", headers=at_home).status_code == 404
 assert client.get("/nope").status_code == 404
 """,
     "7_messages": """
