@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pages
 from book import ROOT
 from servers import free_port, process
 
-PAGES = pages  # for drills/test_reader_browsers.py
 CHAPTERS = [path for path in sorted(ROOT.glob("0[1-5]_*")) if (path / "article.py").exists()]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import browsers
+import pages
 from browsers import Engine, until
-from reading import CHAPTERS, PAGES, reader
+from reading import CHAPTERS, reader
 
 pytestmark = pytest.mark.drill
 
@@ -60,14 +61,14 @@ def words(text: str) -> str:
 
 def plain(markdown: str) -> str:
     """Return what is seen of a line of Markdown."""
-    return words(html.unescape(re.sub("<.*?>", "", PAGES.MARKDOWN.renderInline(markdown))))
+    return words(html.unescape(re.sub("<.*?>", "", pages.MARKDOWN.renderInline(markdown))))
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_every_card_runs_and_shows_its_verdicts(engine: Engine, origin: str, chapter: Path) -> None:
     name = f"{chapter.name}/README.md"
     engine.open(f"{origin}/{name}")
-    cards = PAGES.cards(chapter / "README.md")
+    cards = pages.cards(chapter / "README.md")
     assert cards and engine.evaluate("document.querySelectorAll('.card').length") == len(cards)
     for card in cards:
         shown = run(engine, card.number)
@@ -91,7 +92,7 @@ def test_what_a_page_may_read_comes_from_real_requests(engine: Engine, origin: s
     engine.open(f"{origin}/{chapter.name}/README.md")
     fetches = [
         one
-        for card in PAGES.cards(chapter / "README.md")
+        for card in pages.cards(chapter / "README.md")
         for one in run(engine, card.number)["fetches"]
     ]
     asks = {"article": set[str](), "ours": set[str]()}
