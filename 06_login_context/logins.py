@@ -70,7 +70,7 @@ def limit(account: str, end: Callable[[str], None] = end) -> None:
 def accounts() -> set[str]:
     """Return the accounts that are logged in, in whatever browser."""
     found = set()
-    for key in redis.scan_iter("logins:*", count=1000):
+    for key in redis.scan_iter("logins:*", count=1000):  # others get their turn in between
         logins = [f"login:{login_id}" for login_id in redis.lrange(key, 0, -1)]
         if logins and redis.exists(*logins):  # they may expire before their list does
             found.add(key.removeprefix("logins:"))
