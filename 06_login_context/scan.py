@@ -2,8 +2,9 @@
 # Needs Flask 3.1, Werkzeug 3.1 and redis-py 8.1, or later.
 """Login by QR code: a page shows a code, a phone confirms it, the page claims the login.
 
-Setting: ``LOGIN_TTL``, the seconds that a code is good for. A code is the hash ``scan:<token>`` in
-Redis. Its state is pending, scanned, confirmed or cancelled, and expired once Redis has dropped it.
+Setting: ``LOGIN_TTL``, the seconds that a code is good for (default 120). A code is the hash
+``scan:<token>`` in Redis. Its state is pending, scanned, confirmed or cancelled, and expired once
+Redis has dropped it.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def new_code(**fields: str) -> tuple[str, str]:
     code = f"scan:{token_for(key)}"
     with redis.pipeline() as pipe:  # all commands or none
         pipe.hset(code, mapping={"state": "pending", **fields})
-        pipe.expire(code, current_app.config["LOGIN_TTL"])
+        pipe.expire(code, current_app.config.get("LOGIN_TTL", 120))
         pipe.execute()
     return key, token_for(key)
 

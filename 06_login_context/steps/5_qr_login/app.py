@@ -23,7 +23,6 @@ def open_bot(login_id: str | None) -> Bot:
 
 def set_up(app: Flask, config: Mapping[str, Any] | None) -> None:
     """Do what both versions need; settings come from ``FLASK_*`` variables, then from *config*."""
-    app.config["LOGIN_TTL"] = 120  # seconds
     app.config["REDIS_URL"] = os.environ.get("REDIS_URL")
     app.config.from_prefixed_env()
     app.config.from_mapping(config)

@@ -139,6 +139,13 @@ def test_a_code_expires(config: dict[str, Any]) -> None:
     assert state(client, link) == "expired"
 
 
+def test_a_code_is_good_for_two_minutes_by_default(app: Flask, client: FlaskClient) -> None:
+    app.config.pop("LOGIN_TTL", None)
+    _, link = open_page(client)
+    code: Any = client.get(link.replace("/scan/", "/code/")).json
+    assert 0 < code["left"] <= 120
+
+
 def test_a_page_may_claim_again_if_the_response_was_lost(app: Flask, client: FlaskClient) -> None:
     key, link = open_page(client)
     answer(app, link)
