@@ -18,9 +18,9 @@ from kombu.transport.redis import Transport
 from redis import ResponseError
 from werkzeug.exceptions import ServiceUnavailable
 
-# If its disk is full, Redis refuses to write, which is a ResponseError. And if Redis goes away
-# while a worker has a task, kombu 5.7.0 meets an AttributeError of its own. The worker ends at both
-# unless it takes them for a lost connection, and then it connects again and again.
+# A worker ends at an error that isn't one of these, instead of connecting again. If its disk is
+# full, Redis refuses to write, which is a ResponseError. If Redis goes away while a worker has a
+# task, kombu 5.7.0 may use a connection that is None by then: an AttributeError (as in issue 659).
 Transport.connection_errors += (ResponseError, AttributeError)
 
 
@@ -30,6 +30,39 @@ def broker_url(redis_url: str) -> str:
         return redis_url
     path, _, db = redis_url.removeprefix("unix://").partition("?db=")
     return f"redis+socket://{path}?virtual_host={db or 0}"
+
+
+def configure(celery: Celery, app: Flask) -> None:
+    """Set what differs from Celery's own settings; a comment says what happens without it."""
+    timeout = app.config["VISIBILITY_TIMEOUT"]
+    celery.conf.update(
+        broker_url=broker_url(app.config.get("CELERY_BROKER_URL") or app.config["REDIS_URL"]),
+        broker_connection_max_retries=None,  # a worker without Redis gives up after 46 minutes
+        broker_transport_options={
+            "visibility_timeout": timeout,  # the task of a killed worker waits for an hour
+            # A worker looks for such tasks every 100 seconds: at every 10th of these intervals,
+            # 10 seconds each.
+            "unacked_restore_interval": max(1, timeout // 10),
+            "unacked_restore_throttle": 1,
+            # With a broker that accepts connections and never responds, .delay() takes minutes.
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+        },
+        # .delay() tries three times more, and waits in between.
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
+        # .delay() also waits for a result backend, up to 19 seconds. There is one as soon as
+        # somebody sets CELERY_RESULT_BACKEND in the environment.
+        task_ignore_result=True,
+        # A worker takes four tasks for each of its processes, and the timeout of all four begins.
+        # If it can't acknowledge one, it believes for good that it still has it, and takes less.
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=0,
+        # After a lost connection the task runs on, although it goes to another worker as well.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        # A worker that is told to stop (with SIGQUIT) doesn't wait for its task. Now it does, for
+        # so many seconds, and then puts the task back.
+        worker_soft_shutdown_timeout=1,
+    )
 
 
 def make_celery(app: Flask) -> Celery:
@@ -45,34 +78,9 @@ def make_celery(app: Flask) -> Celery:
         app.logger.error("The broker can't be reached: %s", error)
         return ServiceUnavailable("The broker can't be reached.", retry_after=2)
 
-    app.register_error_handler(OperationalError, unavailable)
-    timeout = app.config["VISIBILITY_TIMEOUT"]
     celery = Celery(app.name, task_cls=ContextTask)
-    celery.conf.update(
-        broker_url=broker_url(app.config.get("CELERY_BROKER_URL") or app.config["REDIS_URL"]),
-        broker_connection_retry_on_startup=True,  # the worker may start before Redis does
-        broker_connection_max_retries=None,  # otherwise it gives up after 46 minutes
-        broker_transport_options={
-            "visibility_timeout": timeout,
-            # How often a worker looks for tasks that are due again: every 100 seconds by default,
-            # whatever the timeout is.
-            "unacked_restore_interval": max(1, timeout // 10),
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 0.5,
-            "socket_connect_timeout": 0.5,
-        },
-        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
-        task_ignore_result=True,  # a result backend is waited for, even by .delay()
-        task_serializer="json",
-        accept_content=["json"],
-        # A worker takes a task as soon as one of its processes is free. By default it counts the
-        # tasks that it has acknowledged, and one whose acknowledgement fails is never counted.
-        worker_disable_prefetch=True,
-        worker_prefetch_multiplier=0,
-        # If the connection is lost, the task will come again, so it is stopped.
-        worker_cancel_long_running_tasks_on_connection_loss=True,
-        worker_soft_shutdown_timeout=1,  # seconds, then a running task goes back to the queue
-    )
+    configure(celery, app)
     celery.set_default()  # what @shared_task means
+    app.register_error_handler(OperationalError, unavailable)
     app.extensions["celery"] = celery
     return celery

@@ -91,7 +91,8 @@ def fetch_contacts(bot: Bot, account: str) -> Contacts:
 def retrieve_data(task: Any, login_id: str, account: str) -> None:
     """Fetch the contacts of an account and swap them in; run twice, the end is the same.
 
-    A fetch that has begun goes on after a logout, because other logins of the account wait for it.
+    The login is needed once, to open the bot. If it ends later, the fetch goes on, because other
+    logins of the account wait for it; a retry opens the bot again, and fails then.
     """
     if redis.incr(f"tries:{account}") > TRIES:  # it may be what kills its workers
         fail(account)
@@ -105,7 +106,8 @@ def retrieve_data(task: Any, login_id: str, account: str) -> None:
         fail(account)
     except Exception as error:
         if isinstance(error, TEMPORARY) and task.request.retries < task.max_retries:
-            # Still under way: no page is to say that it failed, or to start another one.
+            # Still under way: no page is to say that it failed, or to start another one. If Redis
+            # fails here as well, Celery retries for that, and the key expires by itself.
             redis.set(f"fetching:{account}", "{}", ex=patience())
         else:
             fail(account)

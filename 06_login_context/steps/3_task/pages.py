@@ -72,7 +72,8 @@ def init_app(app: Flask, start_fetch: Callable[[str], None], prefix: str = "") -
 
     @app.post("/contacts")
     def fetch() -> tuple[dict[str, Any], int]:
-        logins.account_of(session.get("login"))
+        account = logins.account_of(session.get("login"))
+        redis.delete(f"{prefix}contacts:{account}")  # what is shown later has come by this fetch
         start_fetch(session["login"])
         return contacts(), 202
 
