@@ -169,6 +169,17 @@ def test_a_fetch_is_under_way_until_the_last_try_has_failed(redis_url: str) -> N
     assert state(client)["fetching"] is None
 
 
+def test_a_lost_fetch_leaves_no_contacts_that_look_like_its_own(
+    app: Flask, ada: FlaskClient, article_ada: FlaskClient, no_worker: None
+) -> None:
+    for client, prefix in ((ada, ""), (article_ada, "article:")):
+        with app.app_context():
+            redis.set(f"{prefix}contacts:ada", '{"users": []}')  # of an earlier fetch
+        assert contacts(client)
+        fetch(client)
+        assert contacts(client) is None
+
+
 def test_a_task_that_kills_its_workers_is_given_up(app: Flask, ada: FlaskClient) -> None:
     fetch(ada)
     with app.app_context():
