@@ -133,8 +133,8 @@ def test_a_redis_that_never_responds_is_503() -> None:
         by_default = Redis.from_url(url)
         with ThreadPoolExecutor(1) as pool:
             waits = pool.submit(by_default.ping)
-            assert client.post("/login/ada").status_code == 503
-            assert waits.running()
+            assert [client.post("/login/ada").status_code for _ in range(2)] == [503, 503]
+            assert waits.running()  # both together took less than one does by default
             silent.shutdown(socket.SHUT_RDWR)
             assert isinstance(waits.exception(), RedisError)
 
