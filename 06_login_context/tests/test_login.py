@@ -415,13 +415,13 @@ def test_trap_a_stream_outlives_its_login(desk: Desk, log_in: LogIn) -> None:
     with wrong.app.test_request_context():
         article: Any = wrong.stream().response
     ours = client.get("/stream", buffered=False)
-    assert next(article) == b"retry: 2000\n\n"
+    assert next(article) == "retry: 2000\n\n"
     assert len(list(islice(ours.iter_encoded(), 10))) < 10  # it ends
     assert result(client.get("/stream")) == (401, 1008)
     next(article)
 
     right.publish("for ada alone", "account:ada")
-    assert b"for ada alone" in next(article)  # although nobody is logged in there any more
+    assert "for ada alone" in next(article)  # although nobody is logged in there any more
     article.close()
     wrong.reader = None
 
