@@ -59,8 +59,8 @@ def configure(celery: Celery, app: Flask) -> None:
         worker_prefetch_multiplier=0,
         # After a lost connection the task runs on, although it goes to another worker as well.
         worker_cancel_long_running_tasks_on_connection_loss=True,
-        # A worker that is told to stop (with SIGQUIT) doesn't wait for its task. Now it does, for
-        # so many seconds, and then puts the task back.
+        # A worker that is told to stop (with SIGQUIT) gives its task no time to end. With this it
+        # gives it so many seconds, and then puts the task back.
         worker_soft_shutdown_timeout=1,
     )
 
