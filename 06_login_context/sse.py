@@ -115,7 +115,7 @@ class SSE:
 
     def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[str]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
-        # Not in the view: if its response is never sent, this never begins, and has no finally.
+        # Not in the view: if its response is never sent, nothing here runs, and no finally does.
         stream: Stream = queue.SimpleQueue()
         self.add(stream, channels)
         try:
