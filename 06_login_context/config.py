@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
+from kombu.connection import Connection  # type: ignore[import-untyped]
 from werkzeug.utils import import_string
 
 import sse
 from deploy import redis_server
 from deploy.secret_key import shared_key
+from make_celery import broker_url
 
 DEFAULTS = {
     "BOT_CLASS": "network.DemoBot",
@@ -40,20 +42,34 @@ PUBLIC_URL = r"https?://(\[[\da-f:]+\]|[a-z\d.-]+)(?!:80\b|:443\b)(:\d+)?(/.*)?"
 REDIS_URL = r"unix://.+|rediss?://([^/?]*@)?(\[[\w:]+\]|[\w.-]+)(:\d+)?(/\d*)?(\?.*)?"
 
 
+def is_known_to_celery(url: str) -> bool:
+    """Tell whether Celery knows the options in *url*; it knows fewer than redis-py."""
+    try:
+        Connection(broker_url(url))
+    except TypeError:
+        return False
+    return True
+
+
 def check(settings: Mapping[str, Any]) -> None:
     """ValueError names a setting that can't work, and not its value, which may be a secret."""
     for name, default in DEFAULTS.items():
         value, least = settings[name], 0 if name == "PROXIES" else 1
-        if type(default) is int and (type(value) is not int or value < least):
-            raise ValueError(f"{name} has to be a whole number, {least} or more")
+        if type(default) is int and (type(value) is not int or not least <= value <= 10**9):
+            raise ValueError(f"{name} has to be a whole number, {least} or more (10**9 at most)")
     for name in ("REDIS_URL", "CELERY_BROKER_URL"):
         if not re.fullmatch(REDIS_URL, str(settings[name])):
             raise ValueError(f"{name} has to be like redis://host:6379/0 or unix:///path?db=0")
+    if not is_known_to_celery(settings["CELERY_BROKER_URL"]):
+        raise ValueError("CELERY_BROKER_URL has to be without options that Celery doesn't know")
     if not re.fullmatch(PUBLIC_URL, str(settings["PUBLIC_URL"] or "http://localhost")):
         raise ValueError("PUBLIC_URL has to be like https://desk.example, as browsers write it")
-    if not isinstance(settings["TRUSTED_HOSTS"], list | None):
+    hosts = settings["TRUSTED_HOSTS"]
+    is_list = isinstance(hosts, list) and all(isinstance(name, str) for name in hosts)
+    if hosts is not None and not is_list:
         raise ValueError('TRUSTED_HOSTS has to be a list of names, such as ["desk.example"]')
-    if len(str(settings["SECRET_KEY"])) < 16 or isinstance(settings["SECRET_KEY"], int):
+    key = settings["SECRET_KEY"]
+    if not isinstance(key, str | bytes) or len(key) < 16:
         raise ValueError("SECRET_KEY has to be a text of 16 characters or more, not a number")
     try:
         import_string(str(settings["BOT_CLASS"])).accounts  # noqa: B018

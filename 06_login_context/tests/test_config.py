@@ -13,7 +13,7 @@ from deploy.secret_key import shared_key
 from make_celery import broker_url
 
 REFUSED: dict[str, list[object]] = {
-    "LOGIN_TTL": [0, "120", True, "2m"],
+    "LOGIN_TTL": [0, "120", True, "2m", 10**19],
     "VISIBILITY_TIMEOUT": [-1],
     "CODES_PER_MINUTE": [0, "many"],
     "BOT_CLASS": ["wx.NoBot", "nomodule.Bot", "os", 5, None],
@@ -29,7 +29,7 @@ REFUSED: dict[str, list[object]] = {
         "http://desk.example:80/app",
     ],
     "PROXIES": [-1, "one"],
-    "TRUSTED_HOSTS": ["desk.example", 5],
+    "TRUSTED_HOSTS": ["desk.example", 5, [5]],
     "LOGINS_PER_ACCOUNT": [0],
     "MESSAGES_PER_MINUTE": [0],
     "MESSAGES_KEPT": [0, "all"],
@@ -40,7 +40,7 @@ REFUSED: dict[str, list[object]] = {
     "SSE_HEARTBEAT": [0, 0.5],
     "SSE_HISTORY": [0],
     "PERMANENT_SESSION_LIFETIME": ["month", 0, None, timedelta(hours=1)],
-    "SECRET_KEY": [1234567890123456, "short"],
+    "SECRET_KEY": [1234567890123456, 1234567890.12345678, ["a"] * 16, "short"],
     "REDIS_URL": [
         "localhost:6379",
         6379,
@@ -49,7 +49,12 @@ REFUSED: dict[str, list[object]] = {
         "redis://:hun/ter2@h:6379",
         "redis://",
     ],
-    "CELERY_BROKER_URL": ["nowhere", "foo://:hunter2@h", "redis://:hunter2@h/celery"],
+    "CELERY_BROKER_URL": [
+        "nowhere",
+        "foo://:hunter2@h",
+        "redis://:hunter2@h/celery",
+        "redis://:hunter2@h/0?protocol=3",
+    ],
 }
 TAKEN: dict[str, list[object]] = {
     "PERMANENT_SESSION_LIFETIME": [3600],
@@ -59,7 +64,7 @@ TAKEN: dict[str, list[object]] = {
     "CELERY_BROKER_URL": [
         "redis://h",
         "redis://:hunter2@h:6379/0",
-        "rediss://user:hun%2Fter@redis-1.example:6379/15?protocol=3",
+        "rediss://user:hun%2Fter@redis-1.example:6379/15?ssl_cert_reqs=required",
         "redis://[::1]:6379/1",
         "unix:///a%20b/socket?db=1",
     ],

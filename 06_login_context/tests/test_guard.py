@@ -77,8 +77,9 @@ def test_a_session_without_an_account_is_no_login(app: Flask, desk: Desk) -> Non
     assert result(client.get("/j/users")) == (401, 1008)
 
 
-def test_options_needs_no_login(client: FlaskClient) -> None:
-    assert client.options("/j/me", headers=FOREIGN).status_code == 200
+@pytest.mark.parametrize("path", ["/j/me", "/j/messages", "/uploads", "/stream"])
+def test_options_needs_no_login(client: FlaskClient, path: str) -> None:
+    assert client.options(path, headers=FOREIGN).status_code == 200
 
 
 # The origin

@@ -265,7 +265,7 @@ WRONG: dict[str, list[Any]] = {
     "recipients": [None, "lin", {}, {"lin": 1}, 7, *NO_IDS, *UNKNOWN],
     "text": [None, "", 7, [], {}, True, "x" * 2001, "a\0b", "\ud83d", "\udc4b!"],
     "attachment": [7, [], {}, True, *NO_FILES],
-    "attachment_name": [None, 7, [], "x" * 256, "a\0b", "\ud83d"],
+    "attachment_name": [7, [], "x" * 256, "a\0b", "\ud83d"],
     "id": [None, 7, "", "short", "x" * 65, "x" * 15 + "\n", "é" * 16],
 }
 

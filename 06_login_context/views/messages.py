@@ -46,8 +46,9 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
         if not is_name or not (upload_folder(current_app) / file).is_file():
             wrong["attachment"] = ["The filename that POST /uploads answered with is needed."]
 
-    name = data.get("attachment_name", "")
-    if not isinstance(name, str) or len(name) > LIMITS["name"] or re.search(FORBIDDEN, name):
+    name = data.get("attachment_name")
+    is_short = isinstance(name, str) and len(name) <= LIMITS["name"]
+    if name is not None and (not is_short or re.search(FORBIDDEN, name)):
         wrong["attachment_name"] = [f"A text of at most {LIMITS['name']} characters is needed."]
 
     id = data.get("id")
@@ -60,7 +61,7 @@ def check(data: dict[str, Any], names: dict[str, str]) -> None:
 @bp.before_app_request
 def count_sent() -> None:
     """Count what an account sends; TooManyRequests beyond ``MESSAGES_PER_MINUTE``."""
-    if request.endpoint not in ("messages.send", "upload"):
+    if request.method != "POST" or request.endpoint not in ("messages.send", "upload"):
         return
     key = f"sending:{current_bot.self['id']}"
     with redis.pipeline() as pipe:
