@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
-from kombu.connection import Connection  # type: ignore[import-untyped]
+from kombu.connection import Connection
 from werkzeug.utils import import_string
 
 import sse
@@ -45,7 +45,7 @@ REDIS_URL = r"unix://.+|rediss?://([^/?]*@)?(\[[\w:]+\]|[\w.-]+)(:\d+)?(/\d*)?(\
 def is_known_to_celery(url: str) -> bool:
     """Tell whether Celery knows the options in *url*; it knows fewer than redis-py."""
     try:
-        Connection(broker_url(url))
+        Connection(broker_url(url))  # type: ignore[no-untyped-call]
     except TypeError:
         return False
     return True
