@@ -18,16 +18,17 @@ from flask import current_app
 def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
     """Keep *message* for *account*, and show it on the account's pages; return it as it is kept.
 
-    It has at least an ``id`` and ``from_id``, who sent it. If one with its id is there already,
-    nothing happens, and that one is returned.
+    It has at least an ``id`` and ``from_id``, who sent it. If this sender's message with its id is
+    there already, nothing happens, and that one is returned.
     """
     redis, sse = current_app.extensions["redis"], current_app.extensions["sse"]
     history, ids = f"history:messages:{account}", f"history:ids:{account}"
+    own_id = f"{message['from_id']} {message['id']}"  # two senders may choose the same id
 
     def keep(pipe: Any) -> dict[str, Any]:
         # redis.transaction WATCHes the ids. If another process adds one between this line and
         # EXEC, nothing below happens, and this function is called again.
-        number = pipe.zscore(ids, message["id"])
+        number = pipe.zscore(ids, own_id)
         if number is not None:
             known = pipe.zrange(history, number, number, byscore=True)
             if known:  # else it has just been dropped
@@ -38,7 +39,7 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
         kept = message | {"mine": message["from_id"] == account}
         next_number = newest[0][1] + 1 if newest else 1
         too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
-        for key, member in (ids, message["id"]), (history, json.dumps(kept)):
+        for key, member in (ids, own_id), (history, json.dumps(kept)):
             pipe.zadd(key, {member: next_number})
             pipe.zremrangebyrank(key, 0, too_old)
         sse.publish(kept, f"account:{account}", redis=pipe)

@@ -259,10 +259,13 @@ function takeUpDraft() {
   showRecipients();
 }
 
+// Two senders may choose the same id.
+const idOf = ({ id, from_id }) => `m-${from_id}-${id}`;
+
 async function showNewest() {
   const page = await api("GET", "j/messages?per_page=20");
   const first = older === undefined;
-  const overlap = page.messages.some(({ id }) => $(`m-${id}`));
+  const overlap = page.messages.some((message) => $(idOf(message)));
   if (first || !overlap) { // otherwise those between them would be missing
     $("messages").replaceChildren();
     older = page.older;
@@ -280,7 +283,7 @@ async function showOlder() {
 
 function showMessages(messages, arrived) { // those that are not there yet, where they belong
   for (const message of messages) {
-    if ($(`m-${message.id}`)) continue;
+    if ($(idOf(message))) continue;
     const item = showMessage(message), others = [...$("messages").children];
     item.classList.toggle("unread", arrived && !message.mine);
     const next = others.find(({ dataset }) => dataset.at < message.at);
@@ -296,7 +299,7 @@ function showMessage({ id, from, from_id, to, text, at, attachment, attachment_n
   const file = attachment && `uploads/${attachment}`;
   const item = copy("message", mine ? `To ${names}` : from);
   const part = (selector) => item.querySelector(selector);
-  item.id = `m-${id}`;
+  item.id = idOf({ id, from_id });
   item.dataset.at = part("time").dateTime = at;
   item.className = mine ? "mine" : "theirs";
   part("time").textContent = new Date(at).toLocaleString([], WHEN);

@@ -6,12 +6,13 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from asking import fetched, get, start_receiver
 from flask import Flask
 from flask.testing import FlaskClient
 
+from asking import fetched, get, start_receiver
 from bots import QuickBot
 from conftest import Desk, until
+from delivery import deliver
 from wx import ACCOUNTS, Message
 
 LogIn = Callable[..., FlaskClient]
@@ -139,10 +140,18 @@ def test_of_many_who_send_one_message_at_once_one_does(
 
 
 def test_the_id_is_the_senders_own(app: Flask, log_in: LogIn, ada: FlaskClient) -> None:
+    with app.app_context():
+        for sender in ("lin", "ada", "ada"):
+            message = {"id": ID, "from_id": sender, "text": f"from {sender}"}
+            assert deliver(message, "omar")["text"] == f"from {sender}"
+    page = log_in(app, "omar").get("/j/messages").json
+    assert [message["text"] for message in page["messages"]] == ["from ada", "from lin"]
+
     lin = fetched(app, log_in(app, "lin"))
-    hers = send(ada, id=ID[::-1]).json["message"]
+    with app.app_context():
+        deliver({"id": ID[::-1], "from_id": "ada", "text": "to Lin"}, "lin")
     his = send(lin, id=ID[::-1], recipients=["ada"]).json["message"]
-    assert (hers["from"], his["from"]) == ("Ada Lovelace", "林徽因")
+    assert (his["from"], his["mine"]) == ("林徽因", True)
 
 
 class AwayBot(QuickBot):
