@@ -236,7 +236,8 @@ def test_a_setting_says_how_many_messages_are_kept(desk: Desk, log_in: LogIn) ->
     assert [send(ada, id=id).json["message"]["id"] for id in ids[2:5]] == ids[2:5]  # all known
     texts = [message["text"] for message in get(ada, "/j/messages")["messages"]]
     assert texts == ["4", "3", "2"]
-    assert desk.redis.zrange("history:ids:ada", 0, -1) == ids[2:5]  # and nothing else of them
+    kept = [f"ada {id}" for id in ids[2:5]]
+    assert desk.redis.zrange("history:ids:ada", 0, -1) == kept  # and nothing else of them
     assert not [key for key in desk.redis.keys("*") if ids[0] in key]
 
 

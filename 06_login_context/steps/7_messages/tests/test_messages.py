@@ -122,7 +122,8 @@ def test_the_newest_are_kept_and_their_ids_are_known(desk: Desk, app: Flask) -> 
             assert deliver(again, "lin")["text"] == str(number)
         messages, _ = history("lin", None, per_page=10)
     assert [message["text"] for message in messages] == ["4", "3", "2"]
-    assert desk.redis.zrange("history:ids:lin", 0, -1) == ["message 2", "message 3", "message 4"]
+    ids = [f"ada message {number}" for number in (2, 3, 4)]
+    assert desk.redis.zrange("history:ids:lin", 0, -1) == ids
 
 
 def test_a_page_begins_where_the_one_before_has_ended(app: Flask) -> None:
