@@ -115,6 +115,18 @@ def test_a_task_survives_a_redis_that_is_killed(own_desk: Desk, log_in: LogIn) -
     until(lambda: ready(client))
 
 
+def test_a_fetch_is_not_lost_if_redis_does_not_answer_for_a_while(
+    own_desk: Desk, log_in: LogIn
+) -> None:
+    own_desk.worker(BOT_CLASS="bots.SlowBot")
+    client = log_in(own_desk.app())
+    until(lambda: progress(own_desk))
+    with own_desk.frozen(30):  # until Celery can't send the message that asks for a retry either
+        until(lambda: b"] reject requeue=" in (own_desk.folder / "worker-0.log").read_bytes())
+    until(lambda: ready(client))
+    assert outcomes(own_desk) == ["ready"]
+
+
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """A function that counts how often a FlakyBot was asked for contacts, in any process."""

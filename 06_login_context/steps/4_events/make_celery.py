@@ -12,6 +12,7 @@ https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.ht
 from typing import Any
 
 from celery import Celery, Task  # type: ignore[import-untyped]
+from celery.exceptions import Reject  # type: ignore[import-untyped]
 from flask import Flask
 from kombu.exceptions import OperationalError
 from kombu.transport.redis import Transport
@@ -66,13 +67,19 @@ def configure(celery: Celery, app: Flask) -> None:
 
 
 def make_celery(app: Flask) -> Celery:
-    """Return *app*'s Celery: a task runs in its app context, and a view whose `.delay()` finds no
-    broker responds with a 503, within 2 seconds."""
+    """Return *app*'s Celery: a task runs in its app context and isn't lost if its retry can't be
+    sent; a view whose `.delay()` finds no broker responds with a 503, within 2 seconds."""
 
     class ContextTask(Task):  # type: ignore[misc]
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             with app.app_context():
                 return self.run(*args, **kwargs)
+
+        def retry(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().retry(*args, **kwargs)
+            except Reject as error:  # it can't be sent, after which Celery drops the task
+                raise Reject(error.reason, requeue=True) from error
 
     def unavailable(error: OperationalError) -> ServiceUnavailable:
         app.logger.error("The broker can't be reached: %s", error)
