@@ -69,6 +69,15 @@ event = next(text for text in stream if text != b":\\n\\n")
 assert event.endswith(b'data: {"text": "Hello"}\\n\\n'), event
 back = client.get("/stream", headers={"Last-Event-ID": first}, buffered=False).iter_encoded()
 assert b"Hello" in [next(back) for _ in range(3)][-1]  # what was missed
+lin = app.test_client()
+lin.post("/login/lin")
+others = lin.get("/stream", buffered=False).iter_encoded()
+assert next(others) and next(others)
+assert client.post("/logout").text == "bye"
+assert b"event: logout" in b"".join(stream)  # which ends
+assert client.get("/stream").status_code == 401
+lin.post("/news")
+assert b"Hello" in next(text for text in others if text != b":\\n\\n")  # this one goes on
 """,
     "5_qr_login": """
 import logins

@@ -4,7 +4,8 @@
 
 Settings: ``SSE_MAX_STREAMS`` (open ones per process, default 500), ``SSE_QUEUE`` (events that a
 browser may be behind, 100), ``SSE_HEARTBEAT`` (s, 15; a browser that has left or doesn't read is
-noticed within it), ``SSE_HISTORY`` (events kept for browsers that come back, about 1000).
+noticed within it), ``SSE_HISTORY`` (events kept for browsers that come back, about 1000, those for
+all users together).
 See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
@@ -31,7 +32,7 @@ Entry = tuple[str, dict[str, str]]  # id, event: channel, type, data, last ("1" 
 Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
 
 
-@lru_cache(PAGE)  # all streams ask about the same event
+@lru_cache  # all streams ask about the same event
 def order(event_id: str) -> tuple[int, ...]:
     """Return what ids are compared by: as text, 9-0 would be newer than 10-0."""
     return tuple(map(int, event_id.split("-")))
