@@ -20,8 +20,8 @@ from wx import ACCOUNTS, Message
 def addresses() -> dict[str, str]:
     """Return where each version is, by the name of its module: on two ports of this host."""
     ports = {
-        "app": os.environ.get("PORT", "8106"),
-        "article": os.environ.get("ARTICLE_PORT", "8206"),
+        "app": os.environ.get("PORT") or "8106",
+        "article": os.environ.get("ARTICLE_PORT") or "8206",
     }
     host = request.host.rsplit(":", 1)[0]
     return {version: f"http://{host}:{port}/" for version, port in ports.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask.helpers import get_debug_flag
 
-host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8106")
+host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8106"
 bind = f"[{host}]:{port}"  # the brackets are for IPv6, and do no harm to other hosts
 worker_class = "gevent"  # an open stream takes a greenlet, not a thread or a process
 graceful_timeout = 2  # seconds; a stream never ends by itself
