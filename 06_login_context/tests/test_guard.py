@@ -156,7 +156,7 @@ def test_behind_a_proxy_that_rewrites_the_host_our_origin_is_that_of_public_url(
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "localhost:8106", "127.0.0.1:8106", "[::1]:8106", "[::1]", "192.168.1.7:8106"],
+    ["localhost", "LOCALHOST:8106", "127.0.0.1:8106", "[::1]:8106", "[::1]", "192.168.1.7:8106"],
 )
 def test_localhost_and_addresses_are_ours(client: FlaskClient, host: str) -> None:
     assert client.get("/", headers={"Host": host}).status_code == 200

@@ -35,7 +35,7 @@ def check_host() -> None:
 
     An IP address can't be rebound. If ``TRUSTED_HOSTS`` is set, Flask checks the host instead.
     """
-    host = re.sub(r":\d+$", "", request.host)
+    host = re.sub(r":\d+$", "", request.host.lower())
     public = urlsplit(current_app.config.get("PUBLIC_URL") or "").hostname
     if current_app.config["TRUSTED_HOSTS"] or host in ("localhost", public) or is_address(host):
         return
@@ -53,9 +53,9 @@ def allowed_origins() -> list[str]:
     """Return the origins whose pages may write with this browser's cookie."""
     config = current_app.config
     url = urlsplit(config.get("PUBLIC_URL") or f"{request.scheme}://{request.host}")
-    origins = [f"{url.scheme}://{url.netloc}"]
+    origins = [f"{url.scheme}://{url.netloc.lower()}"]
     if config.get("CORS_CREDENTIALS"):
-        friends = config["CORS_ORIGINS"]
+        friends = config.get("CORS_ORIGINS", [])
         origins += [friends] if isinstance(friends, str) else friends
     return origins
 

@@ -83,10 +83,17 @@ def test_only_our_own_pages_and_programs_may_write(
     assert client.post("/login/ada", headers=headers).status_code == (303 if allowed else 403)
 
 
-def test_our_origin_is_that_of_public_url(client: FlaskClient) -> None:
-    client.application.config["PUBLIC_URL"] = "https://desk.example/app/"
+@pytest.mark.parametrize("url", ["https://desk.example/app/", "HTTPS://Desk.Example"])
+def test_our_origin_is_that_of_public_url(client: FlaskClient, url: str) -> None:
+    client.application.config["PUBLIC_URL"] = url
     for origin, status in {"https://desk.example": 303, "http://localhost": 403}.items():
         assert client.post("/login/ada", headers={"Origin": origin}).status_code == status
+
+
+def test_credentials_without_origins_let_nobody_write(client: FlaskClient) -> None:
+    client.application.config["CORS_CREDENTIALS"] = True
+    headers = {"Origin": "http://localhost:5173"}
+    assert client.post("/login/ada", headers=headers).status_code == 403
 
 
 def test_friends_may_write_if_they_may_use_the_cookie(client: FlaskClient) -> None:
