@@ -38,6 +38,7 @@ DRILLS = {
         "test_cors_browser.py",
         "test_step_pages.py",
         "test_use.py",
+        "test_use_steps.py",
     ],
     "desk": ["test_desk.py", "test_nginx.py"],
     "processes": ["test_processes.py"],

@@ -126,6 +126,7 @@ def test_a_function_is_shown_whole(chapter: Path) -> None:
 # Where blocks of code that are no excerpts are run.
 EXECUTED = {
     ("python", "Use it in your app"),  # test_use.py, test_neighbours.py, test_use_steps.py
+    ("js", "Use it in your app"),  # test_use_steps.py
     ("python", "Exercises"),  # test_exercises.py
     ("nginx", "When to reach for something else"),  # test_nginx.py
     ("nginx", "Behind nginx"),  # test_nginx.py

