@@ -2,9 +2,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import fetched, get
 from flask import Flask
 from flask.testing import FlaskClient
+
+from asking import fetched, get
 
 LogIn = Callable[..., FlaskClient]
 

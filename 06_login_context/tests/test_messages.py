@@ -145,13 +145,14 @@ def test_the_id_is_the_senders_own(app: Flask, log_in: LogIn, ada: FlaskClient) 
         for sender in ("lin", "ada", "ada"):
             message = {"id": ID, "from_id": sender, "text": f"from {sender}"}
             assert deliver(message, "omar")["text"] == f"from {sender}"
-    page = log_in(app, "omar").get("/j/messages").json
+    page = get(log_in(app, "omar"), "/j/messages")
     assert [message["text"] for message in page["messages"]] == ["from ada", "from lin"]
 
     lin = fetched(app, log_in(app, "lin"))
     with app.app_context():
         deliver({"id": ID[::-1], "from_id": "ada", "text": "to Lin"}, "lin")
-    his = send(lin, id=ID[::-1], recipients=["ada"]).json["message"]
+    answer: Any = send(lin, id=ID[::-1], recipients=["ada"]).json
+    his = answer["message"]
     assert (his["from"], his["mine"]) == ("林徽因", True)
 
 
