@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,38 +17,40 @@ from conftest import Serve, missing
 from servers import free_port, process
 
 pytestmark = pytest.mark.drill
-each_step = pytest.mark.parametrize("step", STEPS, ids=title)
-
-ServeStep = Callable[[Path], list[str]]
 
 
-@pytest.fixture
-def serve_step(tmp_path: Path) -> Iterator[ServeStep]:
-    """A function that serves a copy of a step, as make run-06 does.
+def serve_step(step: Path, folder: Path, servers: ExitStack) -> list[str]:
+    """Serve a copy of a step in *folder*, as make run-06 does, until *servers* is closed.
 
-    It returns the address of ours and, if there is one, that of the article's version.
+    Return the address of ours and, if there is one, that of the article's version.
     """
+    shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
+    versions = ["app", *(["article"] if (step / "article.py").exists() else [])]
+    ports = {version: free_port() for version in versions}
+    env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
+    env["ARTICLE_PORT"] = str(ports.get("article", ""))
+    flask = [sys.executable, "-m", "flask", "--app"]
+    commands: dict[tuple[int, ...], list[str]] = {
+        (port,): [*flask, version, "run", "--without-threads", "--port", str(port)]
+        for version, port in ports.items()
+    }
+    if (folder / "deploy/Procfile").exists():
+        commands = {tuple(ports.values()): [sys.executable, "deploy/run.py"]}
+    for its_ports, command in commands.items():
+        servers.enter_context(process(command, folder, *its_ports, env=env))
+    return [f"http://127.0.0.1:{port}/" for port in ports.values()]
+
+
+@pytest.fixture(scope="module", params=STEPS, ids=title)
+def step(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(scope="module")
+def urls(step: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The addresses of a step, which is served once for all tests of its pages."""
     with ExitStack() as servers:
-
-        def serve_step(step: Path) -> list[str]:
-            folder = tmp_path / step.name
-            shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
-            versions = ["app", *(["article"] if (step / "article.py").exists() else [])]
-            ports = {version: free_port() for version in versions}
-            env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
-            env["ARTICLE_PORT"] = str(ports.get("article", ""))
-            flask = [sys.executable, "-m", "flask", "--app"]
-            commands: dict[tuple[int, ...], list[str]] = {
-                (port,): [*flask, version, "run", "--without-threads", "--port", str(port)]
-                for version, port in ports.items()
-            }
-            if (folder / "deploy/Procfile").exists():
-                commands = {tuple(ports.values()): [sys.executable, "deploy/run.py"]}
-            for its_ports, command in commands.items():
-                servers.enter_context(process(command, folder, *its_ports, env=env))
-            return [f"http://127.0.0.1:{port}/" for port in ports.values()]
-
-        yield serve_step
+        yield serve_step(step, tmp_path_factory.mktemp("step") / step.name, servers)
 
 
 def visit_step(page: Page, urls: list[str]) -> Iterator[str]:
@@ -71,12 +73,11 @@ def visit_step(page: Page, urls: list[str]) -> Iterator[str]:
         page.context.clear_cookies()
 
 
-@each_step
 def test_the_readme_of_a_step_names_what_can_be_clicked(
-    serve_step: ServeStep, page: Page, step: Path
+    urls: list[str], page: Page, step: Path
 ) -> None:
     there: set[str] = set()
-    for _ in visit_step(page, serve_step(step)):
+    for _ in visit_step(page, urls):
         there |= {text.strip() for text in page.locator("button, a").all_inner_texts()}
     words = " ".join((step / "README.md").read_text(encoding="utf-8").split())
     clicks = re.findall(r"""[Cc]lick ((?:"[^"]+"[\w, ]{,20})+)""", words)
@@ -85,28 +86,26 @@ def test_the_readme_of_a_step_names_what_can_be_clicked(
     assert named <= there
 
 
-@each_step
 def test_every_link_on_the_page_of_a_step_leads_somewhere(
-    serve_step: ServeStep, page: Page, step: Path
+    urls: list[str], page: Page, step: Path
 ) -> None:
-    for state in visit_step(page, serve_step(step)):
+    for state in visit_step(page, urls):
         for link in page.locator("a").all():
             target = str(link.evaluate("link => link.href"))
             assert page.request.get(target).ok, f"{state}: {target}"
 
 
-@each_step
 def test_a_narrow_page_of_a_step_needs_no_sideways_scrolling(
-    serve_step: ServeStep, page: Page, step: Path
+    urls: list[str], page: Page, step: Path
 ) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
-    for state in visit_step(page, serve_step(step)):
+    for state in visit_step(page, urls):
         assert page.evaluate("document.documentElement.scrollWidth") == 360, state
 
 
-def test_a_kitten_logs_out_of_the_articles_version_alone(serve_step: ServeStep, page: Page) -> None:
-    [step] = [step for step in STEPS if step.name == "6_guard"]
-    ours, articles = serve_step(step)
+@pytest.mark.parametrize("step", [STEPS[5]], indirect=True, ids=title)
+def test_a_kitten_logs_out_of_the_articles_version_alone(urls: list[str], page: Page) -> None:
+    ours, articles = urls
     for url, name in {articles: "nobody", ours: "Ada Lovelace"}.items():
         page.goto(url)
         page.get_by_text("I am Ada").click()
@@ -135,11 +134,10 @@ def assert_axe_finds_nothing(page: Page, node_modules: Path) -> None:
         assert found == [], scheme
 
 
-@each_step
 def test_axe_finds_nothing_on_the_page_of_a_step(
-    serve_step: ServeStep, page: Page, node_modules: Path, step: Path
+    urls: list[str], page: Page, node_modules: Path
 ) -> None:
-    for _ in visit_step(page, serve_step(step)):
+    for _ in visit_step(page, urls):
         assert_axe_finds_nothing(page, node_modules)
 
 
@@ -170,11 +168,10 @@ def save(page: Page, folder: Path, name: str) -> list[Path]:
     return [sent, shown]
 
 
-@each_step
 def test_the_html_checker_of_the_w3c_finds_nothing_in_a_step(
-    serve_step: ServeStep, page: Page, node_modules: Path, tmp_path: Path, step: Path
+    urls: list[str], page: Page, node_modules: Path, tmp_path: Path, step: Path
 ) -> None:
     checked = sorted(step.glob("static/*.css"))
-    for number, _ in enumerate(visit_step(page, serve_step(step))):
+    for number, _ in enumerate(visit_step(page, urls)):
         checked += save(page, tmp_path, str(number))
     assert html_checker(node_modules, *checked) == ""
