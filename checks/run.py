@@ -45,7 +45,15 @@ DRILLS = {
     "make": ["test_make.py"],
     "traps": ["test_traps.py"],
 }
-LONGEST = ["desk", "faults", "processes", "make"]  # so they begin first
+LONGEST = [
+    "desk",
+    "processes",
+    "others",
+    "faults",
+    "browser",
+    "reader",
+    "make",
+]  # so they begin first
 # The traps keep all cores busy by themselves, and they use the packages of Node as well. So they
 # run last, beside nothing else.
 ALONE = "traps"
