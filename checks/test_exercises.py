@@ -19,7 +19,8 @@ from pages import Block, Exercise, exercises, find, headings
 pytestmark = pytest.mark.drill
 
 FULL = os.environ.get("FULL") == "1"
-SLOW = ("3_task", "7_messages")  # a minute each, so they are for the long form
+# Their tests start processes, so they are for the long form.
+SLOW = ("2_shared_login", "3_task", "4_events", "7_messages")
 EXERCISES = [
     exercise
     for app in [*ONE_TECHNIQUE, *STEPS]
