@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from redis import BlockingConnectionPool, ReadOnlyError, Redis
+from redis import BlockingConnectionPool, ConnectionError, ReadOnlyError, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -23,8 +23,9 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=1,
         decode_responses=True,
         # When a replica takes over behind the same address, our connections stay with the server
-        # that was the primary. It's a replica now, and refuses to write: connect again, once.
-        retry=Retry(NoBackoff(), 1, (ReadOnlyError,)),
+        # that was the primary. It's a replica now, and refuses to write: connect again, once. The
+        # same after a lost connection: redis.transaction counts on it, as step 5 says.
+        retry=Retry(NoBackoff(), 1, (ConnectionError, ReadOnlyError)),
         redis_connect_func=refuse_replica,
     )
     return Redis.from_pool(pool)

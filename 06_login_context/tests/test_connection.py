@@ -101,3 +101,19 @@ def test_as_long_as_the_address_leads_to_a_replica_writes_fail(
         write(pair.client)
     pair.lead_to(pair.second)
     write(pair.client)
+
+
+def test_a_transaction_that_loses_its_connection_is_tried_again(pair: Pair) -> None:
+    attempts = []
+
+    def change(pipe: Any) -> None:
+        attempts.append(pipe.client_id())
+        if len(attempts) == 1:
+            admin.client_kill_filter(_id=str(attempts[0]))
+        pipe.multi()
+        pipe.set("key", "value")
+
+    with Redis(unix_socket_path=str(pair.first)) as admin:
+        pair.client.transaction(change, "key")
+        assert admin.get("key") == b"value"
+    assert len(attempts) == 2
