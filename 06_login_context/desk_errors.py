@@ -49,7 +49,7 @@ def bad_chunks(error: ParseException) -> HttpError:
 
 
 def init_app(app: Flask) -> None:
-    """Respond to these failures in the API's format; to be called after ``logins.init_app``."""
+    """Respond to these failures in the API's format; call it after logins and Celery."""
     # What the other modules raise is Werkzeug's, because they work without these codes as well.
     handlers.FOR_STATUS |= {401: NotLoggedIn, 503: ServiceUnavailable}
     app.register_error_handler(RedisError, unavailable)
