@@ -25,48 +25,15 @@ NOT_OURS = {
     ".pytest_cache",
     ".ruff_cache",
     "instance",
+    "local_settings.py",
     "node_modules",
 }
-# Where the one original of a file is that other folders have as well, byte for byte. A chapter has
-# only what its technique builds on.
-ORIGINALS = {
-    "05_catch_all": {"exceptions.py": "04_http_exception_subclass"},
-    "06_login_context": {
-        "uploads.py": "01_static_files",
-        "cors.py": "02_cors",
-        "exceptions.py": "04_http_exception_subclass",
-        "handlers.py": "05_catch_all",
-    },
-}
-# A step of chapter 06 that has one of these files has it from there.
-OF_THE_STEPS = dict.fromkeys(
-    [
-        "context.py",
-        "delivery.py",
-        "deploy/gunicorn.conf.py",
-        "deploy/receive.py",
-        "deploy/redis_server.py",
-        "deploy/run.py",
-        "deploy/secret_key.py",
-        "deploy/worker.py",
-        "events.py",
-        "guard.py",
-        "logins.py",
-        "make_celery.py",
-        "names.json",
-        "network.py",
-        "scan.py",
-        "sse.py",
-        "static/scan.js",
-        "tasks.py",
-        "wx.py",
-    ],
-    "06_login_context",
-)
-OF_THE_STEPS["static/step.css"] = "06_login_context/steps/1_current_bot"
-OF_THE_STEPS["deploy/restart.py"] = "06_login_context/steps/3_task"
-# Without events, which step 4 adds.
-OWN = {"3_task": "tasks.py"}
+# What chapter 06 and each of its steps have of their own. Any other file of a step that the chapter
+# has as well is the chapter's.
+OWN = ("app.py", "conftest.py", "requirements.txt", "deploy/Procfile", "templates/index.html")
+OWN_TASKS = STEPS[2] / "tasks.py"  # without events, which step 4 adds
+# Of several steps, but not of the chapter: the folder that has the original.
+ORIGINALS = {"static/step.css": STEPS[0], "deploy/restart.py": STEPS[2]}
 # What a step builds on, where that isn't the one before.
 BUILDS_ON = {"5_qr_login": "2_shared_login", "6_guard": "2_shared_login", "7_messages": "4_events"}
 
@@ -92,14 +59,20 @@ def files(app: Path) -> dict[str, bytes]:
 
 
 def originals(app: Path) -> dict[str, Path]:
-    """Return the originals of the files that a chapter or a step shares, by name."""
-    if app not in STEPS:
-        return {name: ROOT / owner / name for name, owner in ORIGINALS.get(app.name, {}).items()}
-    found = {name: ROOT / owner / name for name, owner in OF_THE_STEPS.items()}
+    """Return the originals of the files that a chapter or a step shares, by name.
+
+    A chapter that has the module of another one's technique has it byte for byte.
+    """
+    if app in CHAPTERS:
+        found = {module: ROOT / chapter / module for chapter, module in TECHNIQUES.items()}
+    else:
+        shared = [name for name in files(app) if (COMBINED / name).exists() and name not in OWN]
+        found = {name: COMBINED / name for name in shared if not name.startswith("tests/")}
+        found |= {name: owner / name for name, owner in ORIGINALS.items()}
     return {
         name: original
         for name, original in found.items()
-        if (app / name).exists() and original != app / name and OWN.get(app.name) != name
+        if (app / name).exists() and app / name not in (original, OWN_TASKS)
     }
 
 

@@ -12,36 +12,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from book import (
-    CHAPTERS,
-    COMBINED,
-    PAGE_NAMES,
-    ROOT,
-    STEPS,
-    TECHNIQUES,
-    before,
-    files,
-    originals,
-    title,
-)
+import book
+from book import COMBINED, PAGE_NAMES, ROOT, STEPS, files, originals, title
 
 QUIET_FOLDERS = ("deploy/", "tests/", "static/", "templates/")
-QUIET_TYPES = (".json", ".md", ".png", ".txt")
-PLUMBING = ("conftest.py",)
-# Written anew in every chapter: compared with the one before, two programs would only be mixed.
-WHOLE = ("article.py",)
+QUIET_ENDS = (".json", ".md", ".png", ".txt", "conftest.py")
 
 
 def is_quiet(name: str) -> bool:
     """Tell whether a file is listed, but not shown."""
-    return name.startswith(QUIET_FOLDERS) or name.endswith(QUIET_TYPES) or name in PLUMBING
+    return name.startswith(QUIET_FOLDERS) or name.endswith(QUIET_ENDS)
 
 
 def sources(new: Path) -> dict[str, Path]:
     """Return the files that *new* builds on, by name: of the steps, the last one that has each."""
     if new == COMBINED:
         return {name: step / name for step in STEPS for name in files(step)} | originals(new)
-    old = before(new)
+    old = book.before(new)
     return {name: old / name for name in files(old)} if old else {}
 
 
@@ -60,6 +47,14 @@ def difference(new: Path) -> dict[str, list[str]]:
     }
 
 
+def summary(names: dict[str, list[str]]) -> str:
+    """Return which files are changed, new and so on; last those that aren't shown."""
+    code = {kind: [name for name in found if not is_quiet(name)] for kind, found in names.items()}
+    quiet = [name for name in names["changed"] + names["new"] if is_quiet(name)]
+    code["plumbing, tests and pages, not shown here"] = quiet
+    return "".join(f"{kind}: {', '.join(found)}\n" for kind, found in code.items() if found)
+
+
 def compare(old: Path | None, new: Path) -> str:
     """Return what git says of two files; without an *old* one, all of *new* is new."""
     colour = "--color=always" if sys.stdout.isatty() else "--color=never"
@@ -70,25 +65,17 @@ def compare(old: Path | None, new: Path) -> str:
     return done.stdout.decode("utf-8", errors="replace")
 
 
-def summary(names: dict[str, list[str]]) -> str:
-    """Return which files are changed, new and so on; last those that aren't shown."""
-    code = {kind: [name for name in found if not is_quiet(name)] for kind, found in names.items()}
-    quiet = [name for name in names["changed"] + names["new"] if is_quiet(name)]
-    lines = [f"{kind}: {', '.join(found)}" for kind, found in code.items() if found]
-    if quiet:
-        lines.append(f"plumbing, tests and pages, not shown here: {', '.join(quiet)}")
-    return "\n".join(lines) + "\n"
-
-
 def text_of(new: Path, everything: bool) -> str:
     """Return a summary of all files, and the differences of those that are code."""
     there, names = sources(new), difference(new)
-    text = summary(names)
-    pages = [name for name in PAGE_NAMES if (new / name).exists()]
-    for name in [*names["changed"], *names["new"], *(pages if everything else [])]:
-        if everything or not is_quiet(name):
-            text += "\n" + compare(None if name in WHOLE else there.get(name), new / name)
-    return text
+    # Written anew in every chapter: compared with the one before, two programs would only be mixed.
+    there.pop("article.py", None)
+    shown = names["changed"] + names["new"]
+    if everything:
+        shown += [name for name in PAGE_NAMES if (new / name).exists()]
+    else:
+        shown = [name for name in shown if not is_quiet(name)]
+    return "\n".join([summary(names), *(compare(there.get(name), new / name) for name in shown)])
 
 
 def show(text: str) -> None:
@@ -108,23 +95,17 @@ def show(text: str) -> None:
     subprocess.run(pager, shell=True, input=text.encode(), env=env)
 
 
-def chosen(number: str, step: str) -> Path:
-    """Return the chapter or the step with this number."""
-    if step and int(step) <= len(STEPS):
-        return STEPS[int(step) - 1]
-    [chapter] = [chapter for chapter in CHAPTERS if chapter.name.startswith(f"{number}_")]
-    return chapter
-
-
 def main(number: str, everything: str = "", step: str = "") -> None:
-    new = chosen(number, step)
-    if before(new) is None:
-        technique = TECHNIQUES.get(new.name, "context.py")
+    [new] = ROOT.glob(f"{number}_*")
+    if step and int(step) <= len(STEPS):
+        new = STEPS[int(step) - 1]
+    if book.before(new) is None:
+        technique = book.TECHNIQUES.get(new.name, "context.py")
         print(f"{title(new)} stands alone; the file to read is {title(new)}/{technique}")
-        return
-    if not shutil.which("git"):
+    elif not shutil.which("git"):
         sys.exit("git is needed to show a diff; install it first")
-    show(text_of(new, bool(everything)))
+    else:
+        show(text_of(new, bool(everything)))
 
 
 if __name__ == "__main__":
