@@ -12,15 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Thread
 from typing import Any
 
 from redis import Redis
 
-from desk import Desk
+from desk import CHAPTER, Desk
 
+PROCFILE = (CHAPTER / "deploy/Procfile").read_text(encoding="utf-8")
 # What a process says once it works.
-UP = {"redis": "Ready to accept connections", "worker": " ready.", "web": "Open http"}
+UP = {
+    "redis": b"Ready to accept connections",
+    "worker": b" ready.",
+    "web": b"Open http",
+    "all": b"Open http",
+}
 # What many clients with one address and three accounts would soon reach.
 LIMITS = dict.fromkeys(
     ("FLASK_CODES_PER_MINUTE", "FLASK_LOGINS_PER_ACCOUNT", "FLASK_MESSAGES_PER_MINUTE"), "1000000"
@@ -34,7 +40,7 @@ SETTINGS = LIMITS | {
 SLOW = "#include <unistd.h>\nint fdatasync(int file) { usleep(1500000); return fsync(file); }\n"
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def until(true: Callable[[], Any], what: str = "it never became true", seconds: float = 60) -> Any:
     """Wait for something to become true; return it. The bound only ends what would hang."""
     end = time.monotonic() + seconds
     while not (result := true()):
@@ -50,66 +56,63 @@ def pause(least: float, most: float) -> None:
 
 def children(pid: int) -> set[int]:
     """Return the processes that *pid* has started, without those that are only not buried yet."""
-    with subprocess.Popen(["ps", "-Ao", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
-        rows = [line.split() for line in ps.communicate()[0].decode().splitlines()]
-    living = {int(row[0]) for row in rows if int(row[1]) == pid and row[2][0] != "Z"}
-    return living - {ps.pid}
+    listing = subprocess.check_output(["ps", "-Ao", "pid=,ppid=,stat=,comm="], text=True)
+    rows = [line.split() for line in listing.splitlines()]
+    return {int(r[0]) for r in rows if int(r[1]) == pid and r[2][0] != "Z" and r[3] != "ps"}
 
 
-class Member:
-    """One process of a crew: its command, its log, how often it has died."""
+class Member(Thread):
+    """A line of the Procfile; its process is started again whenever it ends, as systemd would."""
 
-    def __init__(
-        self, name: str, command: str, folder: Path, env: dict[str, str], killer: Any
-    ) -> None:
-        self.name, self.command, self.folder, self.env = name, command, folder, env
-        self.killer = killer
-        self.log, self.lock = folder / f"{name}.log", Lock()
+    def __init__(self, crew: "Crew", name: str, command: str, env: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.crew, self.command, self.env = crew, command, env
+        self.up, self.log = UP.get(name.split("-")[0], b""), crew.folder / f"{name}.log"
         self.deaths, self.ended = 0, False
+        self.launch()
         self.start()
 
-    def start(self) -> None:
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             self.said = log.tell()  # what is before this, an earlier process has said
             self.process = subprocess.Popen(
-                self.command, shell=True, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
+                self.command, shell=True, cwd=self.crew.folder, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        print(f"-{self.process.pid}", file=self.killer.stdin, flush=True)
+        print(f"-{self.process.pid}", file=self.crew.killer.stdin, flush=True)
+
+    def run(self) -> None:
+        while True:
+            self.process.wait()
+            self.kill()  # what it has started
+            if self.ended:
+                break
+            self.deaths += 1
+            self.launch()
 
     def kill(self) -> None:
-        """Kill the process and whatever it has started, as systemd does with a service."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def restart_if_dead(self) -> None:
-        with self.lock:
-            if not self.ended and self.process.poll() is not None:
-                self.kill()  # what it has started
-                self.deaths += 1
-                self.start()
 
     def end(self) -> None:
-        with self.lock:
-            self.ended = True
+        self.ended = True
+        while self.is_alive():
             self.kill()
+            self.join(0.1)
 
     def works(self) -> bool:
-        said = self.log.read_bytes()[self.said :]
-        sign = UP.get(self.name.split("-")[0], "")
-        return sign.encode() in said and self.process.poll() is None
+        return self.up in self.log.read_bytes()[self.said :] and self.process.poll() is None
 
 
 class Crew(Desk):
-    """The lines of the Procfile under a small supervisor: what dies is started again at once."""
+    """The lines of a Procfile, each under a small supervisor of its own."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, procfile: str = PROCFILE, **environment: str) -> None:
         super().__init__(folder, **(SETTINGS | environment))
+        self.commands = re.findall(r"^(\w+): *(.+)", procfile, re.MULTILINE)
         self.env = {k: v for k, v in self.env.items() if k != "FLASK_DEBUG"}
         self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.members: dict[str, Member] = {}
-        self.stopping = Event()
 
     def __enter__(self) -> "Crew":
         super().__enter__()
@@ -119,36 +122,22 @@ class Crew(Desk):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == 256:  # macOS; each browser and each stream is a connection
             resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
-        lines = (self.folder / "deploy/Procfile").read_text(encoding="utf-8")
-        commands = dict(re.findall(r"^(\w+): *(.+)", lines, re.MULTILINE))
-        if "REDIS_URL" in self.env:
-            del commands["redis"]
         # Kills what is left if the drill itself ends before stop(), as in the chapter's run.py.
         self.killer = subprocess.Popen(
             "exec 2>&-; kill -KILL $(cat)", shell=True, text=True, stdin=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
-        for name, command in commands.items():
-            self.add(name, command, self.env)
-        Thread(target=self.supervise, daemon=True).start()
-        for name in commands:
+        for name, command in self.commands:
+            if name != "redis" or "REDIS_URL" not in self.env:
+                self.members[name] = Member(self, name, command, self.env)
+        for name in self.members:
             self.wait_for(name)
-
-    def add(self, name: str, command: str, env: dict[str, str]) -> Member:
-        self.members[name] = Member(name, command, self.folder, env, self.killer)
-        return self.members[name]
-
-    def supervise(self) -> None:
-        while not self.stopping.wait(0.05):
-            for member in list(self.members.values()):
-                member.restart_if_dead()
 
     def wait_for(self, name: str) -> None:
         """Wait until the process *name* says that it works."""
         until(self.members[name].works, f"{name} does not start\n{self.log()[-3000:]}")
 
     def stop(self) -> None:
-        self.stopping.set()
         for member in self.members.values():
             member.end()
         self.killer.kill()
@@ -203,13 +192,12 @@ class Crew(Desk):
     def another_web(self, port: int, **environment: str) -> Iterator[None]:
         """Run one more gunicorn on *port*, with the same data, until the end of the block."""
         env = self.env | {"PORT": str(port), "WEB_CONCURRENCY": "1"} | environment
-        member = self.add("web-2", self.members["web"].command, env)
+        self.members["web-2"] = Member(self, "web-2", self.members["web"].command, env)
         try:
             self.wait_for("web-2")
             yield
         finally:
-            del self.members["web-2"]
-            member.end()
+            self.members.pop("web-2").end()
 
     @contextmanager
     def frozen_redis(self) -> Iterator[None]:
@@ -239,36 +227,6 @@ class Crew(Desk):
                 yield
             finally:
                 redis.config_set("maxmemory", 0)
-
-
-class Whole(Desk):
-    """The chapter under its own run.py, which ends everything when one process leaves."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, **SETTINGS)
-
-    def __enter__(self) -> "Whole":
-        super().__enter__()
-        return self
-
-    def start(self) -> None:
-        before = children(os.getpid())
-        super().start()
-        [self.pid] = children(os.getpid()) - before
-
-    def kill_and_start(self) -> None:
-        """Kill run.py, wait until all that it has started is gone, too, and start it again."""
-        path = self.redis_url().removeprefix("unix://")
-        os.kill(self.pid, signal.SIGKILL)
-
-        def gone() -> bool:
-            with socket.socket(socket.AF_UNIX) as redis, socket.socket() as web:
-                addresses = (redis, path), (web, ("127.0.0.1", self.port))
-                return all(client.connect_ex(address) for client, address in addresses)
-
-        until(gone, "what run.py has started does not end")
-        self.stop()
-        self.start()
 
 
 def slow_disk(folder: Path) -> dict[str, str]:
@@ -306,7 +264,7 @@ class Cable:
     def __init__(self, target: int) -> None:
         self.target, self.way = target, ""
         self.next_way, self.begins_at = "", b""
-        self.pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self.ends: set[socket.socket] = set()
         self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self.server.getsockname()[1]
         Thread(target=self.accept, daemon=True).start()
@@ -317,14 +275,13 @@ class Cable:
             if self.way == "closed":
                 client.close()
                 continue
-            pair = client, socket.create_connection(("127.0.0.1", self.target))
-            self.pairs.add(pair)
-            for is_request in (True, False):
-                Thread(target=self.carry, args=(pair, is_request), daemon=True).start()
+            valkey = socket.create_connection(("127.0.0.1", self.target))
+            self.ends |= {client, valkey}
+            Thread(target=self.carry, args=(client, valkey, True), daemon=True).start()
+            Thread(target=self.carry, args=(valkey, client, False), daemon=True).start()
 
-    def carry(self, pair: tuple[socket.socket, socket.socket], is_request: bool) -> None:
+    def carry(self, source: socket.socket, sink: socket.socket, is_request: bool) -> None:
         """Pass on what one side says to the other; keep it while nothing passes."""
-        source, sink = pair if is_request else pair[::-1]
         data = b"a first time"
         with suppress(OSError):
             while data:
@@ -336,18 +293,18 @@ class Cable:
                 while self.way and not (is_request and self.way == "unanswered"):
                     time.sleep(0.01)  # the end of a connection does not pass either
                 sink.sendall(data)
-        self.end(pair)
+        self.end(source)
+        self.end(sink)
 
-    def end(self, pair: tuple[socket.socket, socket.socket]) -> None:
-        self.pairs.discard(pair)
-        for each in pair:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+    def end(self, sock: socket.socket) -> None:
+        self.ends.discard(sock)
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
 
     def end_all(self) -> None:
-        for pair in self.pairs.copy():
-            self.end(pair)
+        for sock in self.ends.copy():
+            self.end(sock)
 
     @contextmanager
     def cut(self, way: str) -> Iterator[None]:

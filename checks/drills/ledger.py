@@ -10,38 +10,36 @@ import os
 import random
 import re
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage
-from threading import Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlencode
 
 from desk import Desk
-from desks import until
+from desks import pause, until
 
 ACCOUNTS = ("ada", "lin", "omar")
 PATIENCE = 60  # seconds in which a request is acknowledged, however often it has to be repeated
-JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FORM = "application/x-www-form-urlencoded"
+Statuses = tuple[int, ...]
 
 
 class Away(Exception):
     """There was no response: refused, cut off, or none within the time limit."""
 
 
-def overloaded() -> bool:
-    """Tell whether others keep this machine so busy that the app's time limits are reached."""
-    return os.getloadavg()[0] > 3 * (os.cpu_count() or 1)
-
-
+@dataclass
 class Response:
-    def __init__(self, status: int, headers: HTTPMessage, body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, body
+    status: int
+    headers: HTTPMessage
+    body: bytes
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -51,7 +49,7 @@ class Ledger:
     """What was acknowledged in this round, the sums of all rounds, and what must never be."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.calm = True  # no fault is on: nothing may be refused
         self.sums: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -66,39 +64,29 @@ class Ledger:
         with self.lock:
             self.sums[what] += count
 
-    def summary(self) -> str:
-        return ", ".join(f"{count} {what}" for what, count in sorted(self.sums.items()))
+    def refused(self, request: str, why: str) -> None:
+        """Count a request that has to be repeated; wrong if nothing is broken.
 
-    def blame(self, line: str) -> None:
-        """Write down what must never be."""
-        with self.lock:
-            self.wrong.append(line)
+        Unless others keep this machine so busy that the app's time limits are reached.
+        """
+        self.add("refused")
+        self.add(why)
+        if self.calm and os.getloadavg()[0] < 3 * (os.cpu_count() or 1):
+            self.wrong.append(f"{request}: {why} although nothing is broken")
 
-    def judge(self, request: str, response: Response, wanted: tuple[int, ...]) -> None:
-        """Write down a response that no client should get."""
+    def judge(self, request: str, response: Response) -> None:
+        """Write down a response that wasn't wanted."""
         status, start = response.status, response.body[:300]
-        if status in wanted:
-            return
         if status not in (429, 503, 507):
-            self.blame(f"{request}: {status} {start!r}")
+            self.wrong.append(f"{request}: {status} {start!r}")
             return
-        self.add(f"status {status}")
-        if self.calm and not overloaded():
-            self.blame(f"{request}: {status} although nothing is broken")
-        try:
-            code = response.json()["error_code"]
-        except (ValueError, LookupError, TypeError):
-            code = None
+        self.refused(request, f"status {status}")
         phone = " /scan/" in request  # a person reads that, so it is no JSON
-        if status == 503 and (not response.headers["Retry-After"] or (code != 1009 and not phone)):
-            self.blame(f"{request}: a 503 without code 1009 or Retry-After: {start!r}")
-        if status in (429, 507) and code is None:
-            self.blame(f"{request}: a {status} not in the API's format: {start!r}")
-
-    def away(self, request: str, error: Exception) -> None:
-        self.add("no response")
-        if self.calm and not overloaded():
-            self.blame(f"{request}: {error!r} although nothing is broken")
+        code = b'"error_code": 1009' if status == 503 else b'"error_code":'
+        if code not in response.body and not phone:
+            self.wrong.append(f"{request}: a {status} without {code!r}: {start!r}")
+        if status == 503 and not response.headers["Retry-After"]:
+            self.wrong.append(f"{request}: a 503 without Retry-After")
 
 
 class Browser:
@@ -109,45 +97,39 @@ class Browser:
         self.cookie = ""
         self.sent = 0
 
+    def headers(self) -> dict[str, str]:
+        return {"Cookie": self.cookie} if self.cookie else {}
+
     def ask(
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        wanted: tuple[int, ...] = (200,),
-        seconds: float = 10,
+        body: bytes | str = b"",
+        kind: str = "application/json",
+        *,
+        wanted: Statuses = (200,),
     ) -> Response:
         """Send one request. The ledger judges the response unless its status is *wanted*."""
-        request = f"{method} {path}"
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        headers = self.headers() | ({"Content-Type": kind} if body else {})
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request(method, path, body, self.headers() | (headers or {}))
-            raw = connection.getresponse()
-            endless = raw.headers.get_content_type() == "text/event-stream"
-            response = Response(raw.status, raw.headers, b"" if endless else raw.read())
+            with closing(connection):
+                connection.request(method, path, body or None, headers)
+                raw = connection.getresponse()
+                endless = raw.headers.get_content_type() == "text/event-stream"
+                response = Response(raw.status, raw.headers, b"" if endless else raw.read())
         except (OSError, HTTPException) as error:
-            self.ledger.away(request, error)
-            raise Away(request) from error
-        finally:
-            connection.close()
+            self.ledger.refused(f"{method} {path}", f"no response: {type(error).__name__}")
+            raise Away(path) from error
         for cookie in response.headers.get_all("Set-Cookie") or []:
             if found := re.match("(desk=[^;]*)", cookie):
                 self.cookie = found[1]
-        self.ledger.judge(request, response, wanted)
+        if response.status not in wanted:
+            self.ledger.judge(f"{method} {path}", response)
         return response
 
-    def headers(self) -> dict[str, str]:
-        return {"Cookie": self.cookie} if self.cookie else {}
-
     def insist(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        wanted: tuple[int, ...] = (200,),
-        again: tuple[int, ...] = (),
+        self, method: str, path: str, *content: Any, wanted: Statuses = (200,), again: Statuses = ()
     ) -> Response:
         """Send a request until its status is *wanted*; a repetition may also get one of *again*.
 
@@ -157,11 +139,11 @@ class Browser:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with suppress(Away):
-                response = self.ask(method, path, body, headers, accepted)
+                response = self.ask(method, path, *content, wanted=accepted)
                 if response.status in accepted:
                     return response
             accepted = wanted + again
-            time.sleep(random.uniform(0.05, 0.2))
+            pause(0.05, 0.2)
         raise TimeoutError(f"{method} {path} of {self.account}: not within {PATIENCE} s")
 
     # What a person does
@@ -171,29 +153,26 @@ class Browser:
 
     def confirm(self, uuid: str) -> None:
         """Confirm a code on a phone; 410 says that an earlier try, without a response, did."""
-        form = urlencode({"account": self.account, "action": "confirm"}).encode()
+        form = urlencode({"account": self.account, "action": "confirm"})
         phone = Browser(self.ledger, self.port, self.account)
         phone.insist("POST", f"/scan/{uuid}", form, FORM, again=(410,))
-
-    def take_up(self, key: str) -> None:
-        body = json.dumps({"key": key}).encode()
-        user = self.insist("POST", "/j/login", body, JSON).json()["user"]
-        if user["account"] != self.account:
-            self.ledger.blame(f"{self.account} was logged in as {user}")
 
     def log_in(self) -> "Browser":
         code = self.new_code()
         self.confirm(code["uuid"])
-        self.take_up(code["key"])
+        body = json.dumps({"key": code["key"]})
+        user = self.insist("POST", "/j/login", body).json()["user"]
+        if user["account"] != self.account:
+            self.ledger.wrong.append(f"{self.account} was logged in as {user}")
         return self
 
     def is_logged_in(self) -> bool:
-        """Tell whether the cookie is that of this account; one that is not is also blamed."""
+        """Tell whether the cookie is that of this account; it's wrong if it isn't."""
         response = self.insist("GET", "/j/me", wanted=(200, 401))
-        if response.status == 401:
-            self.ledger.blame(f"{self.account} was logged out")
-            return False
-        return bool(response.json()["user"]["account"] == self.account)
+        if response.status == 200 and response.json()["user"]["account"] == self.account:
+            return True
+        self.ledger.wrong.append(f"{self.account} was logged out: {response.body!r}")
+        return False
 
     def log_out(self) -> None:
         """Log out; 401 says that an earlier try did. Then the old cookie is worth nothing."""
@@ -201,7 +180,7 @@ class Browser:
         self.insist("POST", "/j/logout", again=(401,))
         self.cookie = cookie
         if self.insist("GET", "/j/me", wanted=(401, 200)).status == 200:
-            self.ledger.blame(f"{self.account} was still logged in after a logout")
+            self.ledger.wrong.append(f"{self.account} was still logged in after a logout")
 
     def wait_for_contacts(self) -> None:
         """Wait for the task of this login; ask for another one if the desk says there is none."""
@@ -218,14 +197,16 @@ class Browser:
     def send(self, text: str = "", to: str = "") -> None:
         """Write to *to*, or to the other two accounts, with an id of our own; enter it."""
         self.sent += 1
-        id, others = secrets.token_urlsafe(16), [name for name in ACCOUNTS if name != self.account]
-        text = text or f"{self.account} {self.sent}"
-        message = {"id": id, "recipients": [to] if to else others, "text": text}
-        body = json.dumps(message | {"attachment": None}).encode()
-        answer = self.insist("POST", "/j/messages", body, JSON, wanted=(201,)).json()
-        if answer["message"]["id"] != id:
-            self.ledger.blame(f"message {id} was acknowledged as {answer}")
-        self.ledger.messages[id] = self.account, self.sent
+        message = {
+            "id": secrets.token_urlsafe(16),
+            "recipients": [to] if to else [name for name in ACCOUNTS if name != self.account],
+            "text": text or f"{self.account} {self.sent}",
+            "attachment": None,
+        }
+        answer = self.insist("POST", "/j/messages", json.dumps(message), wanted=(201,)).json()
+        if answer["message"]["id"] != message["id"]:
+            self.ledger.wrong.append(f"message {message['id']} was acknowledged as {answer}")
+        self.ledger.messages[str(message["id"])] = self.account, self.sent
 
     def read(self) -> list[dict[str, Any]]:
         """Return the messages that this account has sent and received."""
@@ -234,14 +215,14 @@ class Browser:
 
     def upload(self, content: bytes) -> None:
         """Upload a file and enter it in the ledger."""
-        edge = secrets.token_hex(16).encode()
-        kind = {"Content-Type": f"multipart/form-data; boundary={edge.decode()}"}
-        disposition = b'Content-Disposition: form-data; name="file"; filename="drill.bin"'
-        body = b"--%b\r\n%b\r\n\r\n%b\r\n--%b--\r\n" % (edge, disposition, content, edge)
+        edge = secrets.token_hex(16)
+        head = 'Content-Disposition: form-data; name="file"; filename="drill.bin"'
+        body = f"--{edge}\r\n{head}\r\n\r\n".encode() + content + f"\r\n--{edge}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={edge}"
         answer = self.insist("POST", "/uploads", body, kind, wanted=(201,)).json()
         digest = hashlib.sha256(content).hexdigest()
         if not answer["filename"].startswith(digest):
-            self.ledger.blame(f"upload {digest} was acknowledged as {answer}")
+            self.ledger.wrong.append(f"upload {digest} was acknowledged as {answer}")
         self.ledger.uploads[answer["url"]] = digest
 
 
@@ -251,10 +232,10 @@ class Stream(Thread):
     def __init__(self, browser: Browser) -> None:
         super().__init__(daemon=True)
         self.browser, self.ledger = browser, browser.ledger
+        self.who = f"a stream of {browser.account}"
         self.last_id = ""
         self.heard: list[str] = []  # ids of messages of this round
-        self.others: list[tuple[str, Any]] = []  # events that are no messages
-        self.opened = threading.Event()  # the place to resume from is known
+        self.opened = Event()  # the place to resume from is known
         self.closing = False
         self.connection: HTTPConnection | None = None
 
@@ -265,8 +246,8 @@ class Stream(Thread):
             except (OSError, HTTPException, ValueError):  # ValueError: http.client, once closed
                 pass
             except Exception as error:
-                self.ledger.blame(f"a stream of {self.browser.account}: {error!r}")
-            time.sleep(random.uniform(0.02, 0.3))  # a page waits for two seconds
+                self.ledger.wrong.append(f"{self.who}: {error!r}")
+            pause(0.02, 0.3)  # a page waits for two seconds
 
     def listen(self) -> None:
         """Hear events until the stream ends."""
@@ -277,7 +258,7 @@ class Stream(Thread):
             response = connection.getresponse()
             if response.status != 200:
                 answer = Response(response.status, response.headers, response.read())
-                self.ledger.judge("GET /stream", answer, (200,))
+                self.ledger.judge("GET /stream", answer)
                 return
             event: dict[str, str] = {}
             while line := response.readline():
@@ -295,12 +276,8 @@ class Stream(Thread):
     def hear(self, type: str, data: Any) -> None:
         if type == "message":
             self.heard.append(data["id"])
-        else:
-            self.others.append((type, data))
-        if type == "reset":
-            self.ledger.blame(f"a stream of {self.browser.account} was reset")
-        if type == "login" and data["type"] == "logged_out":
-            self.ledger.blame(f"a stream of {self.browser.account} was logged out")
+        elif type == "reset" or (type == "login" and data["type"] == "logged_out"):
+            self.ledger.wrong.append(f"{self.who} heard {type} {data}")
 
     def cut(self) -> None:
         """End the connection, as a tunnel does with a telephone."""
@@ -323,26 +300,21 @@ class Load:
         """*ports*: further web processes, where every second browser goes after its login."""
         self.desk, self.ledger, self.ports = desk, Ledger(), (desk.port, *ports)
         self.browsers = [Browser(self.ledger, desk.port, name) for name in ACCOUNTS * 3]
-        self.how_many = streams
-        self.streams: list[Stream] = []
-        self.stop = threading.Event()
+        self.streams = [Stream(self.browsers[number % 9]) for number in range(streams)]
+        self.stop = Event()
 
     def __enter__(self) -> "Load":
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self.prepare, self.browsers))
+            list(pool.map(Browser.log_in, self.browsers))
+            list(pool.map(Browser.wait_for_contacts, self.browsers))
+        self.ledger.add("logins", len(self.browsers))
         for number, browser in enumerate(self.browsers):
             browser.port = self.ports[number % len(self.ports)]
-        for number in range(self.how_many):
-            self.streams.append(Stream(self.browsers[number % len(self.browsers)]))
-            self.streams[-1].start()
+        for stream in self.streams:
+            stream.start()
         for stream in self.streams:
             until(stream.opened.is_set, f"a stream ({self.ledger.wrong})")
         return self
-
-    def prepare(self, browser: Browser) -> None:
-        browser.log_in()
-        browser.wait_for_contacts()
-        self.ledger.add("logins")
 
     def __exit__(self, *error: object) -> None:
         for stream in self.streams:
@@ -353,23 +325,21 @@ class Load:
         """Keep everybody busy until the end of the block; then wait for what is under way."""
         self.stop.clear()
         self.ledger.calm = False
-        jobs: list[Callable[[], None]] = [self.upload, self.log_in, self.log_in]
-        jobs += [lambda browser=browser: self.write(browser) for browser in self.browsers[:3]]  # type: ignore[misc]
-        threads = [Thread(target=self.attempt, args=(job,), daemon=True) for job in jobs]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            for thread in threads:
-                thread.join(3 * PATIENCE)
+        jobs = [self.upload, self.log_in, self.log_in]
+        jobs += [partial(self.write, browser) for browser in self.browsers[:3]]
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            for job in jobs:
+                pool.submit(self.attempt, job)
+            try:
+                yield
+            finally:
+                self.stop.set()
 
     def attempt(self, job: Callable[[], None]) -> None:
         try:
             job()
         except Exception as error:
-            self.ledger.blame(f"{type(error).__name__}: {error}")
+            self.ledger.wrong.append(f"{type(error).__name__}: {error}")
 
     def write(self, browser: Browser) -> None:
         for _ in range(self.most):
@@ -392,15 +362,16 @@ class Load:
 
     def wait_for_refusal(self, status: int) -> None:
         """Wait until the desk has refused one more request with *status*."""
-        before = self.ledger.sums[f"status {status}"]
-        until(lambda: self.ledger.sums[f"status {status}"] > before, f"status {status}")
+        name = f"status {status}"
+        before = self.ledger.sums[name]
+        until(lambda: self.ledger.sums[name] > before, name)
 
     def cut_streams(self, seconds: float) -> None:
         """Cut one stream after the other; each resumes."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             random.choice(self.streams).cut()
-            time.sleep(random.uniform(0, 0.06))
+            pause(0, 0.06)
 
     # The end of a round
 
@@ -418,39 +389,35 @@ class Load:
     def check_events(self) -> None:
         """Each message was heard once by every stream, those of one sender in their order."""
         messages = self.ledger.messages
+        self.ledger.add("events", len(messages) * len(self.streams))
         end = time.monotonic() + 20
         for stream in self.streams:
             while messages.keys() - set(stream.heard) and time.monotonic() < end:
                 time.sleep(0.02)
             heard, stream.heard = stream.heard, []
-            who = f"a stream of {stream.browser.account}"
-            self.ledger.add("events", len(messages))
-            self.count(who, messages.keys(), heard)
-            for id in set(heard) - messages.keys():
-                self.ledger.blame(f"{who} heard {id}, which is not of this round")
-            for sender in ACCOUNTS:
-                known = [messages[id] for id in heard if id in messages]
-                own = [number for name, number in known if name == sender]
-                if own != sorted(own):
-                    self.ledger.blame(f"{who} heard {sender}'s messages as {own}")
+            self.count(stream.who, heard)
+            if strange := set(heard) - messages.keys():
+                self.ledger.wrong.append(f"{stream.who} heard {strange}, not of this round")
+            known = [messages[id] for id in heard if id in messages]
+            if sorted(known) != sorted(known, key=lambda message: message[0]):
+                self.ledger.wrong.append(f"{stream.who} heard {known} in this order")
 
     def check_messages(self) -> None:
         """Each message is in the lists of its sender and of those that it was for, once."""
         self.ledger.add("messages", len(self.ledger.messages))
         for browser in self.browsers[:3]:
             ids = [message["id"] for message in browser.read()]
-            self.count(f"the list of {browser.account}", self.ledger.messages.keys(), ids)
+            self.count(f"the list of {browser.account}", ids)
 
-    def count(self, where: str, wanted: Any, found: list[str]) -> None:
-        """Count what of *wanted* is not among *found*, or is there twice."""
-        lost = [id for id in wanted if id not in found]
-        doubled = [id for id, times in Counter(found).items() if times > 1 and id in wanted]
+    def count(self, where: str, found: list[str]) -> None:
+        """Count the messages of this round that are not among *found*, or are there twice."""
+        times, messages = Counter(found), self.ledger.messages
+        lost = [messages[id] for id in messages if not times[id]]
+        doubled = [messages[id] for id in messages if times[id] > 1]
         self.ledger.add("lost", len(lost))
         self.ledger.add("doubled", len(doubled))
-        for what, ids in ("not in", lost), ("twice in", doubled):
-            if ids:
-                who = [self.ledger.messages.get(id, id) for id in ids]
-                self.ledger.blame(f"{who} {what} {where}, which has {len(found)}")
+        if lost or doubled:
+            self.ledger.wrong.append(f"{where} ({len(found)}): {lost=}, {doubled=}")
 
     def check_uploads(self) -> None:
         for url, digest in self.ledger.uploads.items():
@@ -458,7 +425,9 @@ class Load:
             response = self.browsers[0].insist("GET", url, wanted=(200, 404))
             if hashlib.sha256(response.body).hexdigest() != digest:
                 self.ledger.add("lost")
-                self.ledger.blame(f"upload {url} is {response.status} {len(response.body)} bytes")
+                self.ledger.wrong.append(
+                    f"upload {url} is {response.status} {response.body[:99]!r}"
+                )
 
     def check_logins(self) -> None:
         """Each login holds, gets its contacts, and ends when it is asked to."""

