@@ -4,7 +4,6 @@ The files that the section names are copied, and its code becomes the app. In a 
 that have more, test_neighbours.py tries it; the steps of 06 are in test_use_steps.py.
 """
 
-import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from book import ONE_TECHNIQUE
+from book import ONE_TECHNIQUE, title
 from book_pages import tables
 from conftest import missing
 from wiring import TITLE, recipe
@@ -53,29 +52,33 @@ assert client.get("/nope").mimetype == "text/html"
 each_chapter = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=lambda chapter: chapter.name)
 
 
-def copy_into(folder: Path, chapter: Path) -> None:
+def copy_into(folder: Path, app: Path) -> None:
     """Make an app of what the section says."""
-    for module in recipe(chapter).modules:
-        shutil.copy(chapter / f"{module}.py", folder)
-    (folder / "app.py").write_text(recipe(chapter).app, encoding="utf-8")
+    for path in recipe(app).files:
+        shutil.copy(path, folder)
+    (folder / "app.py").write_text(recipe(app).app, encoding="utf-8")
+
+
+def try_out(folder: Path, page: Path, script: str) -> None:
+    """Do in *folder*, in a process of its own, what an app of *page* has to."""
+    script = f"from app import app\nclient = app.test_client()\n{script}"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{title(page)}/README.md: {TITLE!r} fails:\n{done.stderr}"
 
 
 @each_chapter
 def test_the_technique_works_in_an_empty_folder(chapter: Path, tmp_path: Path) -> None:
     copy_into(tmp_path, chapter)
-    script = f"from app import app\nclient = app.test_client()\n{PROBES[chapter.name[:2]]}"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{chapter.name}/README.md: {TITLE!r} fails:\n{done.stderr}"
+    try_out(tmp_path, chapter, PROBES[chapter.name[:2]])
 
 
 @each_chapter
 def test_every_setting_is_one_of_the_copied_files(chapter: Path) -> None:
-    files = [chapter / f"{module}.py" for module in recipe(chapter).modules]
-    source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    source = "\n".join(path.read_text(encoding="utf-8") for path in recipe(chapter).files)
     for (_, head), *rows in tables(chapter / "README.md"):
         for line, cells in rows if head[0] == "setting" else []:
-            setting = re.sub("`", "", cells[0])
+            setting = cells[0].replace("`", "")
             assert setting in source, f"{chapter.name}/README.md:{line}: {setting} is in no file"
 
 

@@ -1,4 +1,4 @@
-"""A small APIFlask app: input and output schemas, its HTTPError, and a page of HTML."""
+"""A small APIFlask app: input and output schemas, and its HTTPError."""
 
 from apiflask import APIFlask, HTTPError, Schema, abort
 from apiflask.fields import Integer, String
@@ -32,8 +32,3 @@ def create_pet(json_data):
     if json_data["name"] == "Rex":
         raise HTTPError(409, message="There is a Rex already", extra_data={"name": "Rex"})
     return {"id": 2, **json_data}
-
-
-@app.get("/")
-def index():
-    return "<h1>Pets</h1>"

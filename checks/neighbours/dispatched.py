@@ -9,17 +9,12 @@ site = Flask("site")
 
 @app.get("/")
 def index():
-    return f"<a href={url_for('book', number=1)}>The first book</a>"
+    return redirect(url_for("book", number=1))
 
 
 @app.get("/api/books/<int:number>")
 def book(number):
     return {"number": number, "url": url_for("book", number=number)}
-
-
-@app.get("/first")
-def first():
-    return redirect(url_for("book", number=1))
 
 
 @site.get("/")

@@ -19,8 +19,3 @@ def get_invoice(number):
     if number > 100:
         abort(404, "There is no such invoice")
     return {"number": number}
-
-
-@app.get("/")
-def index():
-    return "<h1>Invoices</h1>"

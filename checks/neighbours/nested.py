@@ -1,6 +1,9 @@
-"""Blueprints in blueprints: /api/v1/orders, with a hook and an error handler on the way."""
+"""Blueprints in blueprints, with async views, hooks and a handler of their own for every error."""
+
+import asyncio
 
 from flask import Blueprint, Flask, abort, g, url_for
+from werkzeug.exceptions import HTTPException
 
 app = Flask(__name__)
 parent = Blueprint("api", __name__, url_prefix="/api")
@@ -8,26 +11,23 @@ child = Blueprint("v1", __name__, url_prefix="/v1")
 
 
 @parent.before_request
-def note_version():
+async def note_version():
+    await asyncio.sleep(0)
     g.version = "v1"
 
 
-@child.errorhandler(404)
-def no_order(error):
-    return {"missing": error.description}, 404
+@child.errorhandler(HTTPException)
+async def as_json(error):
+    await asyncio.sleep(0)
+    return {"status": error.code, "title": error.name}, error.code
 
 
 @child.get("/orders/<int:number>")
-def order(number):
+async def order(number):
+    await asyncio.sleep(0)
     if number > 100:
         abort(404, f"order {number}")
-    url = url_for(".order", number=number)
-    return {"number": number, "version": g.version, "url": url}
-
-
-@child.get("/share/<int:guests>")
-def share(guests):
-    return {"slices": 12 // guests}
+    return {"number": number, "version": g.version, "url": url_for(".order", number=number)}
 
 
 parent.register_blueprint(child)
@@ -35,5 +35,5 @@ app.register_blueprint(parent)
 
 
 @app.get("/")
-def index():
+async def index():
     return "<h1>Orders</h1>"

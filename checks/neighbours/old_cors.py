@@ -19,8 +19,3 @@ def add_news():
 
 
 app.register_blueprint(api)
-
-
-@app.get("/")
-def index():
-    return "<h1>News</h1>"

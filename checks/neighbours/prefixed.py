@@ -14,7 +14,7 @@ class PrefixMiddleware:
         if not environ["PATH_INFO"].startswith(self.prefix):
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"This address doesn't belong to the app."]
-        environ["PATH_INFO"] = environ["PATH_INFO"][len(self.prefix) :]
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(self.prefix)
         environ["SCRIPT_NAME"] = self.prefix
         return self.wsgi_app(environ, start_response)
 
@@ -24,14 +24,9 @@ app.wsgi_app = PrefixMiddleware(app.wsgi_app, prefix="/shop")
 
 @app.get("/")
 def index():
-    return f"<a href={url_for('book', number=1)}>The first book</a>"
+    return redirect(url_for("book", number=1))
 
 
 @app.get("/api/books/<int:number>")
 def book(number):
     return {"number": number, "url": url_for("book", number=number)}
-
-
-@app.get("/first")
-def first():
-    return redirect(url_for("book", number=1))

@@ -1,4 +1,4 @@
-"""A todo list with Flask-RESTful, and one page of HTML."""
+"""A todo list with Flask-RESTful."""
 
 from flask import Flask
 from flask_restful import Api, Resource, abort, reqparse
@@ -23,8 +23,3 @@ class Todo(Resource):
 
 
 api.add_resource(Todo, "/api/todos/<name>")
-
-
-@app.get("/")
-def index():
-    return "<h1>Todos</h1>"

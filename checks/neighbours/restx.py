@@ -35,9 +35,5 @@ class Cat(Resource):
 
 api.add_namespace(ns)
 app = Flask(__name__)
+app.config["RESTX_ERROR_404_HELP"] = False
 app.register_blueprint(blueprint)
-
-
-@app.get("/")
-def index():
-    return "<h1>Cats</h1>"

@@ -1,4 +1,4 @@
-"""Pets with flask-smorest: schemas, a blueprint of class-based views, and its OpenAPI page."""
+"""Pets with flask-smorest: a schema, and a blueprint of class-based views."""
 
 from flask import Flask
 from flask.views import MethodView
@@ -6,13 +6,9 @@ from flask_smorest import Api, Blueprint, abort
 from marshmallow import Schema, fields
 
 app = Flask(__name__)
-app.config["API_TITLE"] = "Pets"
-app.config["API_VERSION"] = "v1"
-app.config["OPENAPI_VERSION"] = "3.0.2"
-app.config["OPENAPI_URL_PREFIX"] = "/"
+app.config.update(API_TITLE="Pets", API_VERSION="v1", OPENAPI_VERSION="3.0.2")
 api = Api(app)
 blp = Blueprint("pets", "pets", url_prefix="/api/pets", description="Pets of the shop")
-PETS = [{"name": "Rex", "age": 3}]
 
 
 class PetSchema(Schema):
@@ -24,7 +20,7 @@ class PetSchema(Schema):
 class Pets(MethodView):
     @blp.response(200, PetSchema(many=True))
     def get(self):
-        return PETS
+        return [{"name": "Rex", "age": 3}]
 
     @blp.arguments(PetSchema)
     @blp.response(201, PetSchema)
@@ -35,8 +31,3 @@ class Pets(MethodView):
 
 
 api.register_blueprint(blp)
-
-
-@app.get("/")
-def index():
-    return "<h1>Pets</h1>"

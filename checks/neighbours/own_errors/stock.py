@@ -1,18 +1,16 @@
 """An app that has packages called errors and exceptions already, with things in them."""
 
-from errors.codes import SOLD_OUT
 from flask import Flask
 
-from errors import pages
+from errors import SOLD_OUT
 from exceptions import PaymentDeclined
 
 app = Flask(__name__)
-app.register_blueprint(pages)
 
 
 @app.errorhandler(PaymentDeclined)
 def declined(error):
-    return {"declined": str(error)}, 402
+    return {"declined": str(error), "code": SOLD_OUT}, 402
 
 
 @app.post("/api/pay/<int:cents>")
@@ -20,13 +18,3 @@ def pay(cents):
     if cents > 10_000:
         raise PaymentDeclined("too much")
     return {"paid": cents}
-
-
-@app.get("/api/stock/<name>")
-def stock(name):
-    return {"stock": SOLD_OUT}
-
-
-@app.get("/")
-def index():
-    return "<h1>The shop</h1>"

@@ -1,3 +1,0 @@
-"""What the warehouse calls things."""
-
-SOLD_OUT = "E42"
