@@ -1,7 +1,6 @@
 """Every card of the reader in three browser engines: what it shows, and what a page may read."""
 
 import html
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +8,15 @@ from typing import Any
 
 import pytest
 
-import browsers
 import pages
-from browsers import Engine, until
+from browsers import Engine, faults, started
+from desks import until
 from reading import CHAPTERS, reader
+from report import FULL
 
 pytestmark = pytest.mark.drill
 
-LONG = pytest.mark.skipif(
-    os.environ.get("FULL") != "1", reason="Firefox and WebKit are for FULL=1; Chromium ran"
-)
+LONG = pytest.mark.skipif(not FULL, reason="Firefox and WebKit are for FULL=1; Chromium ran")
 # What a card shows after its run, or null while it runs.
 SHOWN = """((card) => {
     if (!card.querySelector(".outcome") || card.querySelector(".run").disabled) return null;
@@ -39,7 +37,7 @@ SHOWN = """((card) => {
 
 @pytest.fixture(params=["chromium", *(pytest.param(n, marks=LONG) for n in ("firefox", "webkit"))])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with browsers.started(request, tmp_path) as engine:
+    with started(request, tmp_path) as engine:
         yield engine
 
 
@@ -67,7 +65,7 @@ def plain(markdown: str) -> str:
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_every_card_runs_and_shows_its_verdicts(engine: Engine, origin: str, chapter: Path) -> None:
     name = f"{chapter.name}/README.md"
-    engine.open(f"{origin}/{name}")
+    engine.goto(f"{origin}/{name}")
     cards = pages.cards(chapter / "README.md")
     assert cards and engine.evaluate("document.querySelectorAll('.card').length") == len(cards)
     for card in cards:
@@ -82,14 +80,12 @@ def test_every_card_runs_and_shows_its_verdicts(engine: Engine, origin: str, cha
                 assert "As in the book." in outcome
     progress = f"document.querySelector(\"[data-progress='{name}']\").textContent"
     assert engine.evaluate(progress) == f"{len(cards)} of {len(cards)} run"
-    # Firefox tells of each fetch whose answer the page may not read, which is what 02 is about.
-    faults = [one for one in engine.faults() if not one.startswith("Cross-Origin Request Blocked")]
-    assert faults == []
+    assert faults(engine) == []
 
 
 def test_what_a_page_may_read_comes_from_real_requests(engine: Engine, origin: str) -> None:
     [chapter] = [path for path in CHAPTERS if path.name.endswith("_cors")]
-    engine.open(f"{origin}/{chapter.name}/README.md")
+    engine.goto(f"{origin}/{chapter.name}/README.md")
     fetches = [
         one
         for card in pages.cards(chapter / "README.md")
