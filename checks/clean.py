@@ -11,18 +11,11 @@ CREATED = {".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
 CREATED |= {"__pycache__", "instance", "node_modules"}
 
 
-def is_in_use(folder: Path) -> bool:
-    """Tell whether chapter 06 runs, which holds a lock on its data as long as it does."""
-    try:
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
 def main() -> None:
     for data in [*ROOT.glob("*/instance/valkey"), *ROOT.glob("*/steps/*/instance/valkey")]:
-        if is_in_use(data):
+        try:  # chapter 06 holds a lock on its data as long as it runs
+            fcntl.flock(os.open(data, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             sys.exit(f"{data} is in use; stop the chapter first, with Ctrl-C in its terminal")
     for path, folders, _ in os.walk(ROOT):
         for name in CREATED & set(folders):

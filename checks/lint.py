@@ -10,27 +10,24 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+WHOLE = ["ruff check .", "ruff format --check .", "zizmor --offline --quiet .github"]
 
 
 def main(folders: list[str]) -> int:
-    ruff, mypy = [sys.executable, "-m", "ruff"], [sys.executable, "-m", "mypy"]
-    zizmor = str(Path(sys.executable).with_name("zizmor"))  # a program that isn't a module
-    whole = [
-        [*ruff, "check", "."],
-        [*ruff, "format", "--check", "."],
-        [zizmor, "--offline", "--quiet", ".github"],
-    ]
-    failed = [subprocess.run(command, cwd=ROOT).returncode for command in whole]
-    # deploy/ and views/ of chapter 06 have no __init__.py, and tests/ is no package at all.
-    bases = os.environ | {"MYPYPATH": "tests"}
+    commands = [(ROOT, command) for command in WHOLE]
     for folder in folders:
-        options = ["--config-file", str(ROOT / "pyproject.toml")]
-        options += ["--cache-dir", str(ROOT / ".mypy_cache" / folder)]
-        if (ROOT / folder / "deploy").exists():
-            options.append("--explicit-package-bases")
-        checked = subprocess.run([*mypy, *options, "."], cwd=ROOT / folder, env=bases)
-        failed.append(checked.returncode)
-    return 1 if any(failed) else 0
+        root = os.path.relpath(ROOT, ROOT / folder)
+        mypy = f"mypy . --config-file {root}/pyproject.toml --cache-dir {root}/.mypy_cache/{folder}"
+        # deploy/ and views/ of chapter 06 have no __init__.py, and tests/ is no package at all.
+        bases = " --explicit-package-bases" if (ROOT / folder / "deploy").exists() else ""
+        commands.append((ROOT / folder, mypy + bases))
+    env = os.environ | {"MYPYPATH": "tests"}
+    status = 0
+    for where, command in commands:
+        program, *options = command.split()
+        path = Path(sys.executable).with_name(program)
+        status |= subprocess.run([path, *options], cwd=where, env=env).returncode
+    return status
 
 
 if __name__ == "__main__":
