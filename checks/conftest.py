@@ -1,4 +1,4 @@
-"""Real servers of the chapters and a real browser for the checks."""
+"""Real servers of the chapters, a real browser, and copies of the book for the checks."""
 
 import fcntl
 import os
@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -36,13 +37,29 @@ def missing(what: str) -> NoReturn:
     pytest.skip(f"there is no {what}")
 
 
+def copy_of_the_book(folder: Path) -> Path:
+    """Return a copy without its .venv, in a folder whose name is hard on careless scripts."""
+    ignore = shutil.ignore_patterns(".git", ".venv", *NOT_OURS)
+    return Path(shutil.copytree(ROOT, folder / "a b 中文", ignore=ignore))
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of the project, without its .venv, in a folder that is hard on careless scripts."""
-    folder = tmp_path / "a b 中文"
-    not_in_git = shutil.ignore_patterns(".git", ".venv", *NOT_OURS)
-    shutil.copytree(ROOT, folder, ignore=not_in_git)
-    return folder
+    return copy_of_the_book(tmp_path)
+
+
+def side_by_side(
+    request: pytest.FixtureRequest, parameter: str, function: Callable[..., Any], at_once: int
+) -> Iterator[dict[Any, Future[Any]]]:
+    """Be a fixture: what *function* returns for the *parameter* of each test that uses it.
+
+    This is for what waits more than it works; so many run at once.
+    """
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    items = [item for item in items if request.fixturename in item.fixturenames]
+    values = [item.callspec.params[parameter] for item in items]
+    with ThreadPoolExecutor(at_once) as pool:
+        yield {value: pool.submit(function, value) for value in values}
 
 
 @pytest.fixture
@@ -62,20 +79,35 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         yield serve
 
 
+def npm_ci(folder: Path, *options: str) -> Path:
+    """Install what the package.json in *folder* names, if need be; return its node_modules."""
+    npm = shutil.which("npm") or missing("npm")
+    installed = folder / "node_modules/.package-lock.json"
+    with (folder / "package-lock.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another group of drills may be installing as well
+        changed = os.fstat(lock.fileno()).st_mtime
+        needed = not installed.exists() or installed.stat().st_mtime < changed
+        if needed and subprocess.run([npm, "ci", *options], cwd=folder, timeout=300).returncode:
+            missing("network for npm ci")
+    return installed.parent
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """What checks/package.json names; without its scripts, as one would look for a Java."""
+    return npm_ci(ROOT / "checks", "--ignore-scripts")
+
+
 @pytest.fixture
 def vite(tmp_path: Path) -> Iterator[Serve]:
     """A function that starts chapter 02's front end before a Flask port; returns Vite's port."""
-    npm, node = (shutil.which(name) or missing(name) for name in ("npm", "node"))
+    node = shutil.which("node") or missing("node")
     version = subprocess.check_output([node, "--version"], text=True).strip("v\n").split(".")
     major, minor = int(version[0]), int(version[1])
     if (major, minor) < (20, 19) or (21, 0) <= (major, minor) < (22, 12):
         missing("Node 20.19+ or 22.12+")
     folder = ROOT / "02_cors/frontend"
-    installed = folder / "node_modules/.package-lock.json"
-    lock = folder / "package-lock.json"
-    outdated = not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime
-    if outdated and subprocess.run([npm, "ci"], cwd=folder, timeout=300).returncode:
-        missing("network for npm ci")
+    packages = npm_ci(folder)
     with ExitStack() as servers:
 
         def vite(flask_port: int, *options: str) -> int:
@@ -84,9 +116,8 @@ def vite(tmp_path: Path) -> Iterator[Serve]:
             copy = tmp_path / f"vite-{port}"
             shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("node_modules"))
             (copy / "node_modules").mkdir()
-            for package in (folder / "node_modules").iterdir():
-                if not package.name.startswith(".vite"):
-                    (copy / "node_modules" / package.name).symlink_to(package)
+            for package in packages.glob("[!.]*"):
+                (copy / "node_modules" / package.name).symlink_to(package)
             command = [node, "node_modules/vite/bin/vite.js", "--port", str(port), *options]
             env = os.environ | {"FLASK_URL": f"http://127.0.0.1:{flask_port}"}
             servers.enter_context(process(command, copy, port, up=answers, env=env))
@@ -95,32 +126,22 @@ def vite(tmp_path: Path) -> Iterator[Serve]:
         yield vite
 
 
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The folder with what package.json names, installed if need be."""
-    npm = shutil.which("npm") or missing("npm")
-    folder = ROOT / "checks"
-    installed = folder / "node_modules/.package-lock.json"
-    lock = folder / "package-lock.json"
-    with lock.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another group of drills may be installing as well
-        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-            # Without its scripts: the HTML checker's would look for a Java of its own.
-            command = [npm, "ci", "--ignore-scripts"]
-            if subprocess.run(command, cwd=folder, timeout=300).returncode:
-                missing("network for npm ci")
-    return folder / "node_modules"
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    paths = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not paths:
+        missing("Chromium or Chrome")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=paths[0], args=FLAGS) as browser,
+    ):
+        yield browser
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    paths = [path for name in BROWSERS if (path := shutil.which(name))]
-    if not paths:
-        missing("Chromium or Chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=paths[0], args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

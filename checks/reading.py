@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from book import ROOT
+from book import ONE_TECHNIQUE, ROOT
 from servers import free_port, process
 
-CHAPTERS = [path for path in sorted(ROOT.glob("0[1-5]_*")) if (path / "article.py").exists()]
+CHAPTERS = ONE_TECHNIQUE
 
 
 def free_ports() -> int:
@@ -30,17 +30,11 @@ def free_ports() -> int:
 
 @contextmanager
 def reader(uploads: Path, folder: Path = ROOT) -> Iterator[str]:
-    """Run the reader of *folder* until the end of the block; yield its origin.
-
-    *uploads*: where chapter 01 stores what it gets.
-    """
+    """Run the reader of *folder*, with chapter 01's *uploads* elsewhere; yield its origin."""
     port = free_ports()
     origin = f"http://127.0.0.1:{port}"
-    env = os.environ | {
-        "READER_PORT": str(port),
-        "FLASK_CORS_ORIGINS": f'["{origin}"]',
-        "FLASK_UPLOAD_FOLDER": str(uploads),
-    }
+    env = os.environ | {"READER_PORT": str(port), "FLASK_CORS_ORIGINS": f'["{origin}"]'}
+    env["FLASK_UPLOAD_FOLDER"] = str(uploads)
     command = [sys.executable, "reader/run.py"]
     with process(command, folder, port, env=env, stdout=subprocess.DEVNULL):
         yield origin

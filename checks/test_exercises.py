@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import textwrap
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import transcripts
 from book import NOT_OURS, ONE_TECHNIQUE, STEPS
 from comparing import agrees
 from exercises import CODE_TEST, run_tests
-from pages import Block, Exercise, exercises, find, headings
+from pages import Block, Exercise, cards, exercises, find
 
 pytestmark = pytest.mark.drill
 
@@ -36,25 +35,15 @@ def failing_tests(folder: Path, *files: str) -> set[str]:
     return set(names)
 
 
-def step_of(block: Block) -> str | None:
-    """Return ``step 2`` for a block of the second thing that goes wrong, None for any other."""
-    for heading in headings(block.page):
-        is_step = (heading.level, heading.section) == (3, "What goes wrong")
-        if is_step and block.line in heading.below:
-            return f"step {heading.title.partition('.')[0]}"
-    return None
-
-
-@cache
 def changed_steps(chapter: Path, folder: Path) -> set[str]:
     """Return the steps of *chapter* with a request that the app in *folder* answers otherwise."""
     asked = [
-        (block, step)
-        for block in transcripts.consoles(chapter)
-        if transcripts.version_of(block) == "81" and (step := step_of(block))
+        (side.block, f"step {card.heading.partition('.')[0]}")
+        for card in cards(chapter / "README.md")
+        if card.section == "What goes wrong" and (side := card.side("ours"))
     ]
     try:
-        with transcripts.served(folder, {"81"}, chapter) as rerun:
+        with transcripts.served(folder, chapter) as rerun:
             return {step for block, step in asked if not agrees(block.text, rerun(block))}
     except ChildProcessError:  # it doesn't start any more
         return {step for _, step in asked}

@@ -1,25 +1,19 @@
 """Lies of each kind, all told in one copy of the book, are found: the checks can fail."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 
 import pytest
 
-from book import NOT_OURS, ROOT
+from book import ROOT
+from conftest import copy_of_the_book
 
 pytestmark = pytest.mark.drill
 
 # What is run in the copy. The chapters that aren't lied about in that way are left out.
-WHERE = [
-    "test_text.py",
-    "test_figures.py",
-    "test_exercises.py",
-    "test_use.py",
-    "test_neighbours.py",
-]
+WHERE = "test_text.py test_figures.py test_exercises.py test_use.py test_neighbours.py".split()
 SELECTED = """
     test_text and not drill and not transcript_is or transcript_is and 03_error or test_figures or
     test_exercises and 03_error or setting or every_row or 04-a or 03-Flask-RESTful or
@@ -31,8 +25,7 @@ LIES = tomllib.loads((ROOT / "checks/lies.toml").read_text(encoding="utf-8"))
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the checks say of a copy of the book with all the lies."""
-    copy = tmp_path_factory.mktemp("lies") / "a b 中文"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", *NOT_OURS))
+    copy = copy_of_the_book(tmp_path_factory.mktemp("lies"))
     for entry in LIES.values():
         path = copy / entry["file"]
         text = path.read_text(encoding="utf-8")

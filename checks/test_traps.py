@@ -1,17 +1,17 @@
 """Take the fix of each trap out (traps/), and see its test fail: no story for nothing."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from book import NOT_OURS, ROOT, traps
+from book import ROOT, traps
+from conftest import copy_of_the_book, side_by_side
 
 LISTS = [
     tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("checks/traps/*"))
@@ -25,40 +25,32 @@ def test_every_trap_is_in_one_list() -> None:
     assert sorted(TRAPS) == sorted(listed)
 
 
-def said_without_fix(name: str, folder: Path) -> str:
-    """Run the trap's test in a copy of the project without its fix; return what pytest said."""
-    tests = TRAPS[name]
-    app = tests.parent.parent if tests.parent.name == "tests" else tests.parent
-    file, fix, wrong = WITHOUT_FIX[name].values()
-    copy = folder / "a b 中文"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", *NOT_OURS))
-    path = copy / app / file
-    source = path.read_text(encoding="utf-8")
-    assert source.count(fix) == 1, f"{app}/{file}: not once there: {fix}"
-    path.write_text(source.replace(fix, wrong), encoding="utf-8")
-    modules = ROOT / "02_cors/frontend/node_modules"
-    if modules.exists():
-        (copy / "02_cors/frontend/node_modules").symlink_to(modules)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
-    command += [str(tests.relative_to(app)), "-k", f"test_trap_{name}"]
-    command += [f"--basetemp={folder / 'tmp'}"]
-    where = copy / app
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=300)
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def said(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[str]]]:
-    """What each trap's test says without its fix. They wait more than they work: four at a time."""
-    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    selected = [str(item.callspec.params["name"]) for item in items if "said" in item.fixturenames]
-    with ThreadPoolExecutor(4) as pool:
-        yield {
-            name: pool.submit(said_without_fix, name, tmp_path_factory.mktemp("trap"))
-            for name in selected
-        }
+) -> Iterator[dict[Any, Future[Any]]]:
+    """What each trap's test says in a copy of the book without its fix."""
+
+    def without_fix(name: str) -> str:
+        folder = tmp_path_factory.mktemp("trap")
+        copy = copy_of_the_book(folder)
+        tests = TRAPS[name]
+        app = tests.parent.parent if tests.parent.name == "tests" else tests.parent
+        file, fix, wrong = WITHOUT_FIX[name].values()
+        path = copy / app / file
+        source = path.read_text(encoding="utf-8")
+        assert source.count(fix) == 1, f"{app}/{file}: not once there: {fix}"
+        path.write_text(source.replace(fix, wrong), encoding="utf-8")
+        modules = ROOT / "02_cors/frontend/node_modules"
+        if modules.exists():
+            (copy / "02_cors/frontend/node_modules").symlink_to(modules)
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-rs", "-p", "no:cacheprovider"]
+        command += [f"--basetemp={folder / 'tmp'}", "-k", f"test_trap_{name}"]
+        command.append(str(tests.relative_to(app)))
+        done = subprocess.run(command, cwd=copy / app, capture_output=True, text=True, timeout=300)
+        return done.stdout + done.stderr
+
+    yield from side_by_side(request, "name", without_fix, at_once=4)
 
 
 @pytest.mark.drill
