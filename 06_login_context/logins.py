@@ -29,24 +29,6 @@ def store(login_id: str, account: str, pipe: Any) -> None:
     pipe.expire(f"logins:{account}", lifetime)
 
 
-def create(account: str) -> str:
-    """Log *account* in and return the id of the new login."""
-    login_id = secrets.token_hex(16)
-    with redis.pipeline() as pipe:  # all commands or none
-        store(login_id, account, pipe)
-        pipe.execute()
-    limit(account)
-    return login_id
-
-
-def account_of(login_id: str | None) -> str:
-    """Return the account of a login; 401 if there is none, or if any process has ended it."""
-    account: str | None = redis.hget(f"login:{login_id}", "account") if login_id else None
-    if account is None:
-        abort(401, "not_logged_in")
-    return account
-
-
 def end(login_id: str, pipe: Any = None) -> None:
     """Log out, in every process and in every browser that has this login id.
 
@@ -65,6 +47,24 @@ def limit(account: str, end: Callable[[str], None] = end) -> None:
     for login_id in redis.lrange(logins, current_app.config["LOGINS_PER_ACCOUNT"], -1):
         end(login_id)
         redis.lrem(logins, 0, login_id)  # end() leaves one that has expired
+
+
+def create(account: str, end: Callable[[str], None] = end) -> str:
+    """Log *account* in and return the id of the new login; *end* is for its oldest: see `limit`."""
+    login_id = secrets.token_hex(16)
+    with redis.pipeline() as pipe:  # all commands or none
+        store(login_id, account, pipe)
+        pipe.execute()
+    limit(account, end)
+    return login_id
+
+
+def account_of(login_id: str | None) -> str:
+    """Return the account of a login; 401 if there is none, or if any process has ended it."""
+    account: str | None = redis.hget(f"login:{login_id}", "account") if login_id else None
+    if account is None:
+        abort(401, "not_logged_in")
+    return account
 
 
 def accounts() -> set[str]:

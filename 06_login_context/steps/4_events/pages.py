@@ -58,7 +58,7 @@ def init_app(
             abort(404)
         if "login" in session:  # otherwise it would stay until it expires
             end_login(session["login"])
-        session["login"] = logins.create(account)
+        session["login"] = logins.create(account, end_login)
         return redirect(url_for("index"), 303)
 
     @app.post("/logout")

@@ -57,7 +57,7 @@ def init_app(
             abort(404)
         if account in session:  # otherwise it would stay until it expires
             events.end_login(session[account])
-        session[account] = logins.create(account)
+        session[account] = logins.create(account, events.end_login)
         return redirect(url_for("index"), 303)
 
     @app.post("/logout")

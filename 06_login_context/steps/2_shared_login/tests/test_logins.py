@@ -53,12 +53,10 @@ def test_a_login_that_has_expired_makes_room(app: Flask) -> None:
 
 def test_the_caller_says_how_the_oldest_logins_end(app: Flask) -> None:
     app.config["LOGINS_PER_ACCOUNT"] = 2
-    for login_id in "abcde":
-        logins.store(login_id, "ada", redis)
     ended: list[str] = []
-    logins.limit("ada", ended.append)
-    assert ended == ["c", "b", "a"]
-    assert redis.lrange("logins:ada", 0, -1) == ["e", "d"]
+    first, second, *rest = [logins.create("ada", ended.append) for _ in range(4)]
+    assert ended == [first, second]
+    assert redis.lrange("logins:ada", 0, -1) == rest[::-1]
 
 
 def test_to_end_an_unknown_login_changes_nothing(app: Flask) -> None:

@@ -159,6 +159,13 @@ def test_a_logout_ends_the_streams_of_the_login(ada: FlaskClient) -> None:
     assert [json.loads(event["data"]) for event in stream.events()] == [{"type": "logged_out"}]
 
 
+def test_a_login_too_many_ends_the_oldest_with_its_streams(app: Flask, ada: FlaskClient) -> None:
+    app.config["LOGINS_PER_ACCOUNT"] = 1
+    stream = Stream(ada)
+    app.test_client().post("/login/ada")
+    assert [json.loads(event["data"]) for event in stream.events()] == [{"type": "logged_out"}]
+
+
 def test_without_a_login_there_is_nothing_to_hear(
     client: FlaskClient, article_client: FlaskClient
 ) -> None:
