@@ -16,75 +16,71 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-
-def fail(host: str, port: str, reason: str, advice: str) -> NoReturn:
-    sys.exit(f"Cannot serve on {host}:{port}: {reason}; {advice}")
+HOST = os.environ.get("HOST") or "127.0.0.1"
 
 
-def check_address(host: str, port: str) -> None:
-    """Exit with one line if a server can't listen there."""
-    if not port.isdecimal() or int(port) > 65535:
-        fail(host, port, "there is no such port", "choose another one with PORT=8000")
-    try:
-        socket.getaddrinfo(host, None)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, int(port)), family=family).close()
-    except (socket.gaierror, UnicodeError):
-        fail(host, port, "there is no such host", "choose another one with HOST=127.0.0.1")
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            advice = "choose one with HOST=127.0.0.1"
-            fail(host, port, "that isn't an address of this computer", advice)
-        fail(host, port, os.strerror(error.errno or 0), "choose another port with PORT=8000")
+def fail(port: int | str, reason: str) -> NoReturn:
+    sys.exit(f"Cannot serve on {HOST}:{port}: {reason}")
 
 
-def check_folder(app: Path) -> None:
-    """Exit with one line if the app can't store anything in its folder."""
+def port_of(name: str, default: int) -> int:
+    """Return the port that a variable holds. SystemExit: it's none."""
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        fail(value, f"there is no such port; choose another one with {name}=9100")
+    return int(value)
+
+
+def check(app: Path, port: int) -> None:
+    """Exit with one line if an app can't listen on its ports, or store what it gets."""
+    ports = [port, port + 100] if (app / "article.py").exists() else [port]
+    for used in ports:
+        try:
+            socket.getaddrinfo(HOST, None)
+            family = socket.AF_INET6 if ":" in HOST else socket.AF_INET
+            socket.create_server((HOST, used), family=family).close()
+        except (socket.gaierror, UnicodeError):
+            fail(used, "there is no such host; choose another one with HOST=127.0.0.1")
+        except OverflowError:
+            fail(used, "there is no such port; choose another one with PORT=8000")
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                fail(used, "that isn't an address of this computer; choose one with HOST=127.0.0.1")
+            fail(used, f"{os.strerror(error.errno or 0)}; choose another port with PORT=8000")
+
     folder = app / "instance" if (app / "instance").exists() else app
-    if not os.access(folder, os.W_OK) and "FLASK_UPLOAD_FOLDER" not in os.environ:
-        sys.exit(
-            f"You may not write to {folder}; name a folder for uploads with FLASK_UPLOAD_FOLDER"
-        )
+    stores = (app / "uploads.py").exists() or (app / "deploy").exists()
+    if stores and not os.access(folder, os.W_OK) and "FLASK_UPLOAD_FOLDER" not in os.environ:
+        advice = "name a folder for uploads with FLASK_UPLOAD_FOLDER"
+        sys.exit(f"You may not write to {folder}; {advice}")
 
 
 def check_chapter(number: str) -> None:
     """Exit with one line if the reader can't serve both versions of a chapter."""
-    reader = os.environ.get("READER_PORT") or "8100"
-    if not reader.isdecimal() or not 0 < int(reader) < 65536:
-        fail(
-            "127.0.0.1", reader, "there is no such port", "choose another one with READER_PORT=9100"
-        )
-    with suppress(OSError), socket.create_connection(("127.0.0.1", int(reader)), timeout=5):
+    reader = port_of("READER_PORT", 8100)
+    with suppress(OSError), socket.create_connection(("127.0.0.1", reader), timeout=5):
         return  # what has this port is said by reader/run.py
-    host = os.environ.get("HOST") or "127.0.0.1"
-    port = os.environ.get("PORT") or str(int(reader) + int(number))
-    check_address(host, port)
-    check_address(host, str(int(port) + 100))  # the article's
     [chapter] = Path().glob(f"{number}_*")
-    if (chapter / "uploads.py").exists():
-        check_folder(chapter)
+    check(chapter, port_of("PORT", reader + int(number)))
 
 
 def commands_of_app(app: Path) -> list[list[str]]:
-    """Return what serves a chapter or a step; the rest of its settings are in the environment."""
-    host = os.environ.get("HOST") or "127.0.0.1"
-    port = os.environ.get("PORT") or f"81{app.parts[0][:2]}"
-    check_address(host, port)
-    check_folder(app)
-    os.environ.update(HOST=host, PORT=port)
+    """Return what serves chapter 06 or a step; the rest of its settings are in the environment."""
+    port = port_of("PORT", int(f"81{app.parts[0][:2]}"))
+    check(app, port)
+    os.environ.update(HOST=HOST, PORT=str(port))
     if (app / "article.py").exists():
-        os.environ["ARTICLE_PORT"] = str(int(port) + 100)
-        check_address(host, os.environ["ARTICLE_PORT"])
+        os.environ["ARTICLE_PORT"] = str(port + 100)
     if (app / "deploy/Procfile").exists():
         os.environ["FLASK_DEBUG"] = os.environ.get("DEBUG", "")
         return [["deploy/run.py"]]
 
     # As step 1 of chapter 06 has it.
     debug = "--debug" if os.environ.get("DEBUG") == "1" else "--no-debug"
-    options = [debug, "run", "--host", host, "--reload", "--without-threads", "--port"]
+    options = [debug, "run", "--host", HOST, "--reload", "--without-threads", "--port"]
     return [
-        ["-m", "flask", "--app", "app", *options, port],
-        ["-m", "flask", "--app", "article", *options, os.environ["ARTICLE_PORT"]],
+        ["-m", "flask", "--app", "app", *options, str(port)],
+        ["-m", "flask", "--app", "article", *options, str(port + 100)],
     ]
 
 
@@ -108,13 +104,10 @@ def run(commands: list[list[str]], folder: Path) -> int:
     return max(abs(server.wait()) for server in servers)
 
 
-def main(what: str, *options: str) -> int:
+if __name__ == "__main__":
+    what, *options = sys.argv[1:]
     if what == "reader":
         if options:
             check_chapter(options[-1])
-        return run([["reader/run.py", *options]], Path())
-    return run(commands_of_app(Path(what)), Path(what))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+        sys.exit(run([["reader/run.py", *options]], Path()))
+    sys.exit(run(commands_of_app(Path(what)), Path(what)))
