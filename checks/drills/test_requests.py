@@ -112,9 +112,9 @@ PIECES = [
 FIRST_LINE = [
     b"GET POST PUT PATCH DELETE HEAD OPTIONS TRACE CONNECT PROPFIND get GE+T G\xff".split(),
     b"""* //a /[ /%zz /%00 /\xff http://a/j/users http://a:b@c/ a:80 /j /j/ /j// /j/../j/users
-        /J/users /j/users/ /j/users;a=b /j/users/%D9%A3 /j/users/1/block/ /j/login/qr/x /scan/x
-        /uploads /uploads/.. /uploads/%2e%2e/app.py /uploads/..%5capp.py /uploads/%00
-        /uploads//etc/passwd /static/..%2fapp.py /?%00=%ff /j/users?page=1e9&per_page=0 /j/users?page=-1""".split(),
+        /J/users /j/users/ /j/users;a=b /j/users/%D9%A3 /j/users?page=1e9&per_page=0 /?%00=%ff
+        /j/users/1/block/ /j/login/qr/x /scan/x /uploads /uploads/.. /uploads/%2e%2e/app.py
+        /uploads/..%5capp.py /uploads/%00 /uploads//etc/passwd /static/..%2fapp.py""".split(),
     b"HTTP/0.9 HTTP/1.0 HTTP/1.2 HTTP/2.0 HTTP/9.9 HTTP/1 http/1.1 HTTP/1.1.1 X/1.1".split(),
 ]
 NAMES = b"""X Host Content-Length Transfer-Encoding Content-Encoding Expect Connection Cookie Accept
