@@ -6,6 +6,8 @@ that is. It expires if nothing is heard of the fetch any more, so that it can be
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task  # type: ignore[import-untyped]
@@ -79,6 +81,22 @@ def fetch_contacts(bot: Bot, account: str) -> Contacts:
     return contacts
 
 
+@contextmanager
+def noting_failure(task: Any, account: str) -> Iterator[None]:
+    """Have the pages hear of an error in the block, unless *task* is going to be tried again."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, TEMPORARY) and task.request.retries < task.max_retries:
+            # Still under way: no page is to say that it failed, or to start another one. If Redis
+            # fails here as well, Celery retries for that, and the key expires by itself.
+            redis.set(f"fetching:{account}", "{}", ex=patience())
+        else:
+            fail(account)
+        if not isinstance(error, Unauthorized):  # this login has ended: another one has to ask
+            raise
+
+
 @shared_task(  # type: ignore[untyped-decorator]
     bind=True,  # the task is the first argument
     acks_late=True,
@@ -99,16 +117,5 @@ def retrieve_data(task: Any, login_id: str, account: str) -> None:
         return
     redis.expire(f"tries:{account}", 600)  # seconds
 
-    try:
-        with bot_context(login_id) as bot:
-            swap_in(account, fetch_contacts(bot, account))
-    except Unauthorized:  # this login has ended, so that another one has to ask
-        fail(account)
-    except Exception as error:
-        if isinstance(error, TEMPORARY) and task.request.retries < task.max_retries:
-            # Still under way: no page is to say that it failed, or to start another one. If Redis
-            # fails here as well, Celery retries for that, and the key expires by itself.
-            redis.set(f"fetching:{account}", "{}", ex=patience())
-        else:
-            fail(account)
-        raise
+    with noting_failure(task, account), bot_context(login_id) as bot:
+        swap_in(account, fetch_contacts(bot, account))
