@@ -20,6 +20,11 @@ from werkzeug.test import Client as TestClient
 from wiring import Neighbour
 
 BODIES = {"nested": "[" * 100_000, "broken": "{"}  # of JSON that can't be read
+FILES = {  # to upload
+    "file": (b"a picture", "a.png"),
+    "page": (b"<script>alert(1)</script>", "a.html"),
+    "large file": (b"x" * 100_000, "a.png"),
+}
 
 
 def text(answer: Response) -> str:
@@ -47,8 +52,7 @@ def lacks(answer: Response, expected: str) -> list[str]:
 def arguments_of(options: list[str]) -> dict[str, Any]:
     """Return the arguments for Werkzeug's client that stand for what is sent with a request.
 
-    That's JSON, one of BODIES, a header, a field of a form, or ``file`` for an upload of 7 bytes
-    (``file 100``: of 100).
+    That's JSON, one of BODIES or FILES, a header, or a field of a form.
     """
     headers: dict[str, str] = {}
     form: dict[str, Any] = {}
@@ -57,8 +61,9 @@ def arguments_of(options: list[str]) -> dict[str, Any]:
         if option.startswith("{") or option in BODIES:
             body = BODIES.get(option, option)
             headers["Content-Type"] = "application/json"
-        elif option.startswith("file"):
-            form["file"] = (BytesIO(b"x" * int(option[5:] or 7)), "a.png")
+        elif option in FILES:
+            content, name = FILES[option]
+            form["file"] = (BytesIO(content), name)
         elif ": " in option:
             name, value = option.split(": ", 1)
             headers[name] = value
@@ -76,29 +81,35 @@ class Client:
         self.names = names
         self.client = TestClient(application)
         self.always: dict[str, str] = {}
-        self.seen = {"<token>": "", "<location>": ""}
+        self.seen = {"<mount>": neighbour.mount, "<no upload>": f"/uploads/{'0' * 64}.png"}
 
-    def open(self, method: str, path: str, headers: Any = None, **arguments: Any) -> Response:
-        """Send a request to a path of the app, below its mount, or to a whole URL."""
+    def fill_in(self, line: str) -> str:
+        """Return a line with what has been seen before, such as ``<location>``."""
+        for name, value in self.seen.items():
+            line = line.replace(name, value)
+        return line
+
+    def ask(self, line: str) -> Response:
+        """Send the request of a line, to a path of the app, below its mount, or to a whole URL."""
+        target, *options = self.fill_in(line).split(" | ")
+        method, path = target.split(" ")
+        arguments = arguments_of(options)
+        arguments["headers"] |= self.always
         if path.startswith("http"):
             url = urlsplit(path)
             path, arguments["base_url"] = url.path, f"{url.scheme}://{url.netloc}"
         elif not path.startswith(f"{self.neighbour.mount}/"):  # as links have it
             path = self.neighbour.mount + path
-        headers = self.always | (headers or {})
-        with self.client.open(path, method=method, headers=headers, **arguments) as answer:
-            # What can leave the process.
-            return Response([answer.get_data()], answer.status, answer.headers)
-
-    def ask(self, line: str) -> Response:
-        """Send the request of a line; what has been seen before is filled in."""
-        for name, value in self.seen.items():
-            line = line.replace(name, value)
-        target, *options = line.split(" | ")
-        answer = self.open(*target.split(" "), **arguments_of(options))
-        if target.endswith("/token"):
+        with self.client.open(path, method=method, **arguments) as sent:
+            # Without what can't leave the process.
+            answer = Response([sent.get_data()], sent.status, sent.headers)
+        if path.endswith("/token"):
             self.seen["<token>"] = answer.get_data(as_text=True)
-        self.seen["<location>"] = answer.headers.get("Location", "")
+        if path.endswith("/nope"):
+            self.seen["<type of errors>"] = answer.headers["Content-Type"]
+        for name in ("Location", "ETag"):
+            if name in answer.headers:
+                self.seen[f"<{name.lower()}>"] = answer.headers[name]
         return answer
 
     def follow(self, line: str) -> None:
@@ -112,13 +123,11 @@ class Client:
             value = eval(line.removeprefix(">>> "), self.names)
             assert value in (True, None), f"{line}: {value}"
         elif line.startswith("always | "):
-            name, _, value = line.removeprefix("always | ").partition(": ")
-            self.always[name] = value.replace("<token>", self.seen["<token>"])
+            self.always = arguments_of([self.fill_in(line).partition(" | ")[2]])["headers"]
         else:
-            line = line.replace("<mount>", self.neighbour.mount)
             request, _, expected = line.partition(" -> ")
             answer = self.ask(request)
-            missing = lacks(answer, expected) if expected else []
+            missing = lacks(answer, self.fill_in(expected)) if expected else []
             assert not missing, f"{request}: {missing} isn't so: {text(answer)}"
 
 

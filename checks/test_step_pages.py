@@ -19,28 +19,6 @@ from servers import free_port, process
 pytestmark = pytest.mark.drill
 
 
-def serve_step(step: Path, folder: Path, servers: ExitStack) -> list[str]:
-    """Serve a copy of a step in *folder*, as make run-06 does, until *servers* is closed.
-
-    Return the address of ours and, if there is one, that of the article's version.
-    """
-    shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
-    versions = ["app", *(["article"] if (step / "article.py").exists() else [])]
-    ports = {version: free_port() for version in versions}
-    env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
-    env["ARTICLE_PORT"] = str(ports.get("article", ""))
-    flask = [sys.executable, "-m", "flask", "--app"]
-    commands: dict[tuple[int, ...], list[str]] = {
-        (port,): [*flask, version, "run", "--without-threads", "--port", str(port)]
-        for version, port in ports.items()
-    }
-    if (folder / "deploy/Procfile").exists():
-        commands = {tuple(ports.values()): [sys.executable, "deploy/run.py"]}
-    for its_ports, command in commands.items():
-        servers.enter_context(process(command, folder, *its_ports, env=env))
-    return [f"http://127.0.0.1:{port}/" for port in ports.values()]
-
-
 @pytest.fixture(scope="module", params=STEPS, ids=title)
 def step(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
@@ -48,9 +26,24 @@ def step(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def urls(step: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """The addresses of a step, which is served once for all tests of its pages."""
-    with ExitStack() as servers:
-        yield serve_step(step, tmp_path_factory.mktemp("step") / step.name, servers)
+    """The addresses of ours and, if there is one, of the article's version, in a copy of a step."""
+    folder = tmp_path_factory.mktemp("step") / step.name
+    shutil.copytree(step, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
+    ports = {"app": free_port()}
+    if (step / "article.py").exists():
+        ports["article"] = free_port()
+    env = os.environ | {"PORT": str(ports["app"]), "STRANGER_PORT": str(free_port())}
+    env["ARTICLE_PORT"] = str(ports.get("article", ""))
+    with ExitStack() as servers:  # as make run-06 has them
+        if (step / "deploy/Procfile").exists():
+            command = [sys.executable, "deploy/run.py"]
+            servers.enter_context(process(command, folder, *ports.values(), env=env))
+        else:
+            for version, port in ports.items():
+                command = [sys.executable, "-m", "flask", "--app", version, "run"]
+                command += ["--without-threads", "--port", str(port)]
+                servers.enter_context(process(command, folder, port, env=env))
+        yield [f"http://127.0.0.1:{port}/" for port in ports.values()]
 
 
 def visit_step(page: Page, urls: list[str]) -> Iterator[str]:
@@ -71,36 +64,6 @@ def visit_step(page: Page, urls: list[str]) -> Iterator[str]:
                 page.goto(link)
                 yield link
         page.context.clear_cookies()
-
-
-def test_the_readme_of_a_step_names_what_can_be_clicked(
-    urls: list[str], page: Page, step: Path
-) -> None:
-    there: set[str] = set()
-    for _ in visit_step(page, urls):
-        there |= {text.strip() for text in page.locator("button, a").all_inner_texts()}
-    words = " ".join((step / "README.md").read_text(encoding="utf-8").split())
-    clicks = re.findall(r"""[Cc]lick ((?:"[^"]+"[\w, ]{,20})+)""", words)
-    named = {name for click in clicks for name in re.findall('"([^"]+)"', click)}
-    assert named, "it says nothing of what to click"
-    assert named <= there
-
-
-def test_every_link_on_the_page_of_a_step_leads_somewhere(
-    urls: list[str], page: Page, step: Path
-) -> None:
-    for state in visit_step(page, urls):
-        for link in page.locator("a").all():
-            target = str(link.evaluate("link => link.href"))
-            assert page.request.get(target).ok, f"{state}: {target}"
-
-
-def test_a_narrow_page_of_a_step_needs_no_sideways_scrolling(
-    urls: list[str], page: Page, step: Path
-) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    for state in visit_step(page, urls):
-        assert page.evaluate("document.documentElement.scrollWidth") == 360, state
 
 
 @pytest.mark.parametrize("step", [STEPS[5]], indirect=True, ids=title)
@@ -134,11 +97,25 @@ def assert_axe_finds_nothing(page: Page, node_modules: Path) -> None:
         assert found == [], scheme
 
 
-def test_axe_finds_nothing_on_the_page_of_a_step(
-    urls: list[str], page: Page, node_modules: Path
+def test_each_page_of_a_step_is_sound_and_the_readme_names_what_can_be_clicked(
+    urls: list[str], page: Page, node_modules: Path, step: Path
 ) -> None:
-    for _ in visit_step(page, urls):
+    """Its links lead somewhere, it fits on a phone, and axe finds nothing."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    there: set[str] = set()
+    for state in visit_step(page, urls):
+        there |= {text.strip() for text in page.locator("button, a").all_inner_texts()}
+        for link in page.locator("a").all():
+            target = str(link.evaluate("link => link.href"))
+            assert page.request.get(target).ok, f"{state}: {target}"
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, state
         assert_axe_finds_nothing(page, node_modules)
+
+    words = " ".join((step / "README.md").read_text(encoding="utf-8").split())
+    clicks = re.findall(r"""[Cc]lick ((?:"[^"]+"[\w, ]{,20})+)""", words)
+    named = {name for click in clicks for name in re.findall('"([^"]+)"', click)}
+    assert named, "it says nothing of what to click"
+    assert named <= there
 
 
 def test_axe_finds_nothing_on_the_page_of_the_proxy(
@@ -151,27 +128,16 @@ def test_axe_finds_nothing_on_the_page_of_the_proxy(
     assert_axe_finds_nothing(page, node_modules)
 
 
-def html_checker(node_modules: Path, *checked: Path) -> str:
-    """Return what the W3C's checker says about HTML and CSS files; nothing if all is well."""
-    java = shutil.which("java") or missing("java")
-    jar = node_modules / "vnu-jar/build/dist/vnu.jar"
-    command: list[str | Path] = [java, "-jar", jar, "--also-check-css", *checked]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return found.stderr or ("" if found.returncode == 0 else f"status {found.returncode}")
-
-
-def save(page: Page, folder: Path, name: str) -> list[Path]:
-    """Save the page as it was sent, and as its scripts have changed it."""
-    sent, shown = folder / f"{name}.html", folder / f"{name}-shown.html"
-    sent.write_text(page.request.get(page.url).text(), encoding="utf-8")
-    shown.write_text(page.content(), encoding="utf-8")
-    return [sent, shown]
-
-
 def test_the_html_checker_of_the_w3c_finds_nothing_in_a_step(
     urls: list[str], page: Page, node_modules: Path, tmp_path: Path, step: Path
 ) -> None:
-    checked = sorted(step.glob("static/*.css"))
+    java = shutil.which("java") or missing("java")
     for number, _ in enumerate(visit_step(page, urls)):
-        checked += save(page, tmp_path, str(number))
-    assert html_checker(node_modules, *checked) == ""
+        as_sent = page.request.get(page.url).text()
+        (tmp_path / f"{number}.html").write_text(as_sent, encoding="utf-8")
+        (tmp_path / f"{number}-shown.html").write_text(page.content(), encoding="utf-8")
+    jar = node_modules / "vnu-jar/build/dist/vnu.jar"
+    checked = [*step.glob("static/*.css"), *tmp_path.iterdir()]
+    command = [java, "-jar", str(jar), "--also-check-css", *map(str, checked)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (found.returncode, found.stderr) == (0, "")

@@ -155,10 +155,3 @@ class Neighbour:
             end = f"{wiring}\n{end}"
         source, returns, _ = source.partition("\n    return app\n")
         main.write_text(f"{source}\n{indent(end, margin)}{returns}", encoding="utf-8")
-
-    def edit(self, folder: Path, name: str, old: str, new: str) -> None:
-        """In a copied file, put a text in the place of another."""
-        path = folder / self.main.with_name(name)
-        code = path.read_text(encoding="utf-8")
-        assert code.count(old) == 1, f"{name} doesn't have {old!r} once"
-        path.write_text(code.replace(old, new), encoding="utf-8")

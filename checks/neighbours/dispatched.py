@@ -1,15 +1,10 @@
 """A shop that DispatcherMiddleware puts below /shop, beside a site of its own."""
 
-from flask import Flask, redirect, url_for
+from flask import Flask, url_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 app = Flask(__name__)
 site = Flask("site")
-
-
-@app.get("/")
-def index():
-    return redirect(url_for("book", number=1))
 
 
 @app.get("/api/books/<int:number>")

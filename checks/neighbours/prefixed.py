@@ -1,6 +1,6 @@
 """An app below /shop by a middleware of its own, as many blogs have it."""
 
-from flask import Flask, redirect, url_for
+from flask import Flask, url_for
 
 app = Flask(__name__)
 
@@ -20,11 +20,6 @@ class PrefixMiddleware:
 
 
 app.wsgi_app = PrefixMiddleware(app.wsgi_app, prefix="/shop")
-
-
-@app.get("/")
-def index():
-    return redirect(url_for("book", number=1))
 
 
 @app.get("/api/books/<int:number>")

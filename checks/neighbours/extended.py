@@ -1,7 +1,11 @@
-"""An app whose bugs are reported to Sentry. The transport only collects what would be sent."""
+"""An app with two extensions: flask-cors with its default of ``*``, and Sentry.
+
+The transport only collects what would be sent.
+"""
 
 import sentry_sdk
-from flask import Flask, abort
+from flask import Blueprint, Flask, abort
+from flask_cors import CORS
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
@@ -22,13 +26,18 @@ sentry_sdk.init(
     auto_enabling_integrations=False,  # or it looks for forty other libraries each time
 )
 app = Flask(__name__)
+api = Blueprint("api", __name__, url_prefix="/api")
+cors = CORS(api)
 
 
-@app.get("/api/share/<int:guests>")
+@api.get("/share/<int:guests>")
 def share(guests):
     return {"slices": 12 // guests}
 
 
-@app.get("/old")
-def old():
-    abort(410, "This page has gone")
+@api.post("/share")
+def add_guest():
+    abort(403)
+
+
+app.register_blueprint(api)
