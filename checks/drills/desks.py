@@ -21,12 +21,7 @@ from desk import CHAPTER, Desk
 
 PROCFILE = (CHAPTER / "deploy/Procfile").read_text(encoding="utf-8")
 # What a process says once it works.
-UP = {
-    "redis": b"Ready to accept connections",
-    "worker": b" ready.",
-    "web": b"Open http",
-    "all": b"Open http",
-}
+UP = {"redis": b"Ready to accept connections", "worker": b" ready.", "web": b"Open http"}
 # What many clients with one address and three accounts would soon reach.
 LIMITS = dict.fromkeys(
     ("FLASK_CODES_PER_MINUTE", "FLASK_LOGINS_PER_ACCOUNT", "FLASK_MESSAGES_PER_MINUTE"), "1000000"
@@ -56,9 +51,9 @@ def pause(least: float, most: float) -> None:
 
 def children(pid: int) -> set[int]:
     """Return the processes that *pid* has started, without those that are only not buried yet."""
-    listing = subprocess.check_output(["ps", "-Ao", "pid=,ppid=,stat=,comm="], text=True)
+    listing = subprocess.check_output(["ps", "-Ao", "pid=,ppid=,stat="], text=True)
     rows = [line.split() for line in listing.splitlines()]
-    return {int(r[0]) for r in rows if int(r[1]) == pid and r[2][0] != "Z" and r[3] != "ps"}
+    return {int(r[0]) for r in rows if int(r[1]) == pid and r[2][0] != "Z"}
 
 
 class Member(Thread):
@@ -169,24 +164,24 @@ class Crew(Desk):
     def kill_child(self, name: str) -> None:
         """Kill a process that *name* has started, and wait until there is another one."""
         before = until(lambda: children(self.pid(name)), f"{name} has no children")
-        os.kill(random.choice(sorted(before)), signal.SIGKILL)
-
-        def replaced() -> bool:
-            now = children(self.pid(name))
-            return len(now) >= len(before) and now != before
-
-        until(replaced, f"{name} does not replace its child")
+        victim = random.choice(sorted(before))
+        os.kill(victim, signal.SIGKILL)
+        self.wait_for_others(name, {victim}, len(before))
 
     def replace_web_processes(self) -> None:
         """Have gunicorn start new web processes and end the old ones, as a deployment does."""
         before = children(self.pid("web"))
         os.kill(self.pid("web"), signal.SIGHUP)
+        self.wait_for_others("web", before, len(before))
+
+    def wait_for_others(self, name: str, gone: set[int], count: int) -> None:
+        """Wait until *name* has *count* children again, none of which is one of *gone*."""
 
         def replaced() -> bool:
-            now = children(self.pid("web"))
-            return len(now) == len(before) and not now & before
+            now = children(self.pid(name))
+            return len(now) >= count and not now & gone
 
-        until(replaced, "gunicorn does not replace its processes")
+        until(replaced, f"{name} does not replace its children")
 
     @contextmanager
     def another_web(self, port: int, **environment: str) -> Iterator[None]:

@@ -97,9 +97,6 @@ class Browser:
         self.cookie = ""
         self.sent = 0
 
-    def headers(self) -> dict[str, str]:
-        return {"Cookie": self.cookie} if self.cookie else {}
-
     def ask(
         self,
         method: str,
@@ -110,7 +107,7 @@ class Browser:
         wanted: Statuses = (200,),
     ) -> Response:
         """Send one request. The ledger judges the response unless its status is *wanted*."""
-        headers = self.headers() | ({"Content-Type": kind} if body else {})
+        headers = {"Cookie": self.cookie} | ({"Content-Type": kind} if body else {})
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             with closing(connection):
@@ -121,9 +118,8 @@ class Browser:
         except (OSError, HTTPException) as error:
             self.ledger.refused(f"{method} {path}", f"no response: {type(error).__name__}")
             raise Away(path) from error
-        for cookie in response.headers.get_all("Set-Cookie") or []:
-            if found := re.match("(desk=[^;]*)", cookie):
-                self.cookie = found[1]
+        if found := re.search("desk=[^;]*", response.headers.get("Set-Cookie", "")):
+            self.cookie = found[0]
         if response.status not in wanted:
             self.ledger.judge(f"{method} {path}", response)
         return response
@@ -253,8 +249,10 @@ class Stream(Thread):
         """Hear events until the stream ends."""
         self.connection = HTTPConnection("127.0.0.1", self.browser.port, timeout=15)
         with closing(self.connection) as connection:
-            mark = {"Last-Event-ID": self.last_id} if self.last_id else {}
-            connection.request("GET", "/stream", headers=self.browser.headers() | mark)
+            headers = {"Cookie": self.browser.cookie}
+            if self.last_id:
+                headers["Last-Event-ID"] = self.last_id
+            connection.request("GET", "/stream", headers=headers)
             response = connection.getresponse()
             if response.status != 200:
                 answer = Response(response.status, response.headers, response.read())
@@ -297,7 +295,7 @@ class Load:
     most = 15
 
     def __init__(self, desk: Desk, streams: int = 9, ports: tuple[int, ...] = ()) -> None:
-        """*ports*: further web processes, where every second browser goes after its login."""
+        """*ports*: further web processes; a browser may log in at one and go on at another."""
         self.desk, self.ledger, self.ports = desk, Ledger(), (desk.port, *ports)
         self.browsers = [Browser(self.ledger, desk.port, name) for name in ACCOUNTS * 3]
         self.streams = [Stream(self.browsers[number % 9]) for number in range(streams)]
@@ -308,9 +306,8 @@ class Load:
             list(pool.map(Browser.log_in, self.browsers))
             list(pool.map(Browser.wait_for_contacts, self.browsers))
         self.ledger.add("logins", len(self.browsers))
-        for number, browser in enumerate(self.browsers):
-            browser.port = self.ports[number % len(self.ports)]
-        for stream in self.streams:
+        for number, stream in enumerate(self.streams):
+            stream.browser.port = self.ports[number % len(self.ports)]
             stream.start()
         for stream in self.streams:
             until(stream.opened.is_set, f"a stream ({self.ledger.wrong})")
@@ -328,37 +325,32 @@ class Load:
         jobs = [self.upload, self.log_in, self.log_in]
         jobs += [partial(self.write, browser) for browser in self.browsers[:3]]
         with ThreadPoolExecutor(len(jobs)) as pool:
-            for job in jobs:
-                pool.submit(self.attempt, job)
+            pool.map(self.keep_doing, jobs)
             try:
                 yield
             finally:
                 self.stop.set()
 
-    def attempt(self, job: Callable[[], None]) -> None:
+    def keep_doing(self, job: Callable[[], None]) -> None:
         try:
-            job()
+            while not self.stop.wait(random.uniform(0.1, 0.3)):
+                job()
         except Exception as error:
             self.ledger.wrong.append(f"{type(error).__name__}: {error}")
 
     def write(self, browser: Browser) -> None:
-        for _ in range(self.most):
+        senders = [sender for sender, _ in list(self.ledger.messages.values())]
+        if senders.count(browser.account) < self.most:
             browser.send()
-            if self.stop.wait(random.uniform(0.05, 0.3)):
-                return
 
     def upload(self) -> None:
-        while not self.stop.wait(random.uniform(0.1, 0.4)):
-            random.choice(self.browsers).upload(random.randbytes(random.randint(1, 40_000)))
+        random.choice(self.browsers).upload(random.randbytes(random.randint(1, 40_000)))
 
     def log_in(self) -> None:
-        number = 0
-        while not self.stop.wait(random.uniform(0.1, 0.4)):
-            number += 1
-            port = self.ports[number % len(self.ports)]
-            browser = Browser(self.ledger, port, random.choice(ACCOUNTS)).log_in()
-            browser.port = self.ports[(number + 1) % len(self.ports)]
-            self.ledger.logins.append(browser)
+        port, later = random.choices(self.ports, k=2)
+        browser = Browser(self.ledger, port, random.choice(ACCOUNTS)).log_in()
+        browser.port = later
+        self.ledger.logins.append(browser)
 
     def wait_for_refusal(self, status: int) -> None:
         """Wait until the desk has refused one more request with *status*."""

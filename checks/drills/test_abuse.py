@@ -8,9 +8,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 
@@ -82,42 +82,30 @@ def test_browsers_that_never_read_are_cut_off_and_nobody_else_notices(crew: Crew
         assert load.ledger.wrong == []
 
 
-@contextmanager
-def trickle(browser: Browser, count: int, start: str, *headers: str) -> Iterator[None]:
-    """Keep *count* requests going, a byte at a time, until the end of the block."""
+def test_requests_that_never_end_keep_nobody_waiting(crew: Crew) -> None:
+    body = "Content-Type: multipart/form-data; boundary=x", "Content-Length: 60000", "", ""
+    starts: list[tuple[str, ...]] = [("GET /j/me HTTP/1.1", "X-Long: ")] * 100
+    for path in ("/uploads", "/j/messages", "/j/login", "/j/login/qr"):
+        starts += [(f"POST {path} HTTP/1.1", *body)] * 50
     ended = Event()
-    with ExitStack() as requests:
-        socks = [
-            requests.enter_context(connect(browser, start, *headers, "")) for _ in range(count)
-        ]
 
-        def feed() -> None:
-            while not ended.wait(0.5):
-                for sock in socks:
-                    with suppress(OSError):  # the server has had enough
-                        sock.sendall(b"x")
+    def feed() -> None:
+        """Send each of them a byte at a time."""
+        while not ended.wait(0.5):
+            for sock in socks:
+                with suppress(OSError):  # the server has had enough
+                    sock.sendall(b"x")
 
-        feeder = Thread(target=feed)
-        feeder.start()
+    with Load(crew) as load, ExitStack() as requests, ThreadPoolExecutor() as pool:
+        socks = [requests.enter_context(connect(load.browsers[0], *start)) for start in starts]
+        pool.submit(feed)
         try:
-            yield
+            for _ in range(10):
+                load.browsers[1].send()
+                load.browsers[2].upload(b"meanwhile")
+            load.check()
         finally:
             ended.set()
-            feeder.join()
-
-
-def test_requests_that_never_end_keep_nobody_waiting(crew: Crew) -> None:
-    body = "Content-Type: multipart/form-data; boundary=x", "Content-Length: 60000", ""
-    with Load(crew) as load, ExitStack() as requests:
-        for path in ("/uploads", "/j/messages", "/j/login", "/j/login/qr"):
-            start = f"POST {path} HTTP/1.1"
-            requests.enter_context(trickle(load.browsers[0], 50, start, *body))
-        headers = trickle(load.browsers[0], 100, "GET /j/me HTTP/1.1", "X-Long: ")
-        requests.enter_context(headers)
-        for _ in range(10):
-            load.browsers[1].send()
-            load.browsers[2].upload(b"meanwhile")
-        load.check()
         assert load.ledger.wrong == []
 
 
