@@ -5,24 +5,22 @@ under each kind of server: on 40 connections of their own, four at a time, and t
 connection. Every request is another user's.
 """
 
-import http.client
 import itertools
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPConnection
 from subprocess import DEVNULL
 from typing import Any
 
 from flask import Flask, request, session
 from werkzeug.local import LocalProxy, LocalStack
 
-import live
-import scripts
+from scripts import HERE, Table, use_chapter
+from servers import free_port, process  # type: ignore[import-not-found]
 
-scripts.use_chapter("06_login_context/steps/1_current_bot")  # its context.py is the chapter's
-
-REQUESTS = 40
+USERS = range(40)
 GUNICORN = (
     "-m gunicorn bots:{version}() --bind 127.0.0.1:{port} --no-control-socket"
     " --graceful-timeout 1 --keep-alive 5 --worker-class "
@@ -46,22 +44,32 @@ class Bot:
         self.user, self.number = user, next(self.numbers)
 
 
+def app_with(current_bot: Any) -> Flask:
+    app = Flask("bots")
+    app.secret_key = "bench"
+
+    @app.get("/")
+    def who() -> dict[str, object]:
+        return {"user": current_bot.user, "number": current_bot.number}
+
+    return app
+
+
 def article() -> Flask:
     """The article's current_bot: pushed if there is none, never popped."""
     stack: LocalStack[Bot] = LocalStack()
 
     def find_bot() -> Bot:
-        top = stack.top
-        if top is None:
-            top = Bot(request.args["user"])
-            stack.push(top)
-        return top
+        if stack.top is None:
+            stack.push(Bot(request.args["user"]))
+        return stack.top  # type: ignore[return-value]
 
     return app_with(LocalProxy(find_bot))
 
 
 def chapter() -> Flask:
     """Chapter 06's current_bot, given how to open one."""
+    use_chapter("06_login_context/steps/1_current_bot")  # its context.py is the chapter's
     import context  # type: ignore[import-not-found]
 
     app = app_with(context.current_bot)
@@ -74,58 +82,40 @@ def chapter() -> Flask:
     return app
 
 
-def app_with(current_bot: Any) -> Flask:
-    app = Flask("bots")
-    app.secret_key = "bench"
-
-    @app.get("/")
-    def who() -> dict[str, object]:
-        return {"user": current_bot.user, "number": current_bot.number}
-
-    return app
-
-
-def ask(connection: http.client.HTTPConnection, user: int) -> tuple[int, bool]:
-    """Return the number of the bot that *user* gets, and whether it is somebody else's."""
-    connection.request("GET", f"/?user={user}")
-    answer = json.loads(connection.getresponse().read())
-    return answer["number"], answer["user"] != str(user)
-
-
-def measure(server: str, version: str) -> tuple[int, int, int]:
+def ask(server: str, version: str) -> tuple[int, int, int]:
     """Return bots opened and foreign ones met on connections of their own; those met on one."""
-    port = live.free_port()
-    command = [sys.executable, *server.format(port=port, version=version).split()]
+    port = free_port()
 
-    def connect() -> closing[http.client.HTTPConnection]:
-        return closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30))
+    def connect() -> closing[HTTPConnection]:
+        return closing(HTTPConnection("127.0.0.1", port, timeout=30))
+
+    def bot_of(user: int, connection: HTTPConnection) -> tuple[int, bool]:
+        connection.request("GET", f"/?user={user}")
+        answer = json.loads(connection.getresponse().read())
+        return answer["number"], answer["user"] != str(user)
 
     def alone(user: int) -> tuple[int, bool]:
         with connect() as connection:
-            return ask(connection, user)
+            return bot_of(user, connection)
 
-    running = live.process(command, scripts.HERE, port, stdout=DEVNULL, stderr=DEVNULL)
+    command = [sys.executable, *server.format(port=port, version=version).split()]
+    running = process(command, HERE, port, stdout=DEVNULL, stderr=DEVNULL)
     with running, ThreadPoolExecutor(4) as pool, connect() as connection:
-        own = list(pool.map(alone, range(REQUESTS)))
-        one = [ask(connection, user) for user in range(REQUESTS)]
+        own = list(pool.map(alone, USERS))
+        one = [bot_of(user, connection) for user in USERS]
     opened = len({number for number, _ in own})
     return opened, sum(wrong for _, wrong in own), sum(wrong for _, wrong in one)
 
 
-def count() -> scripts.Table:
-    rows: scripts.Table = {}
+def measure() -> Table:
+    table: Table = {}
     for name, server in SERVERS.items():
-        scripts.say(name)
-        rows[name] = {}
+        table[name] = {}
         for title, version in {"article": "article", "chapter 06": "chapter"}.items():
-            opened, wrong, wrong_on_one = measure(server, version)
-            rows[name] |= {
+            opened, wrong, wrong_on_one = ask(server, version)
+            table[name] |= {
                 f"{title}: bots opened": opened,
                 f"{title}: wrong bot, own connections": wrong,
                 f"{title}: wrong bot, one connection": wrong_on_one,
             }
-    return rows
-
-
-if __name__ == "__main__":
-    scripts.main(lambda _: count())
+    return table

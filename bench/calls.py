@@ -1,23 +1,18 @@
-"""What the benchmarks share that call an app in their own process, without a server."""
+"""What the benchmarks share that call an app in a process of its own, without a server."""
 
-import functools
 import logging
 import multiprocessing
-import time
-from collections import defaultdict
+import timeit
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 from wsgiref.types import WSGIApplication
 
-from flask import Flask, abort
 from werkzeug.test import create_environ, run_wsgi_app
 
-from scripts import FULL, Table
+from scripts import FULL, Table, use_chapter
 
-ROUNDS = 10 if FULL else 1
-LOOPS = 10  # calls that are timed at once
-Timers = dict[str, Callable[[], float]]  # by column: call once or more; return the seconds of one
+ROUNDS = 20 if FULL else 1
 
 
 class Request(NamedTuple):
@@ -38,44 +33,39 @@ class Version(NamedTuple):
 
     build: Callable[[], WSGIApplication]
     texts: list[str]
+    chapter: str = ""  # the folder whose modules it imports
 
 
-def measure(
-    prepare: Callable[[str], Timers],
-    rows: list[str],
-    values: int = 100,
-    of: Callable[[list[float]], float] = min,
-) -> Table:
-    """Return microseconds by row and column: *of* the *values* of all rounds.
+def compare(versions: dict[str, Version], requests: dict[str, Request]) -> Table:
+    """Return the microseconds of each version's fastest calls, by kind of request.
 
-    Each row has new processes, because a version mustn't be faster for what another one has
-    imported. They take turns, and the values are many and short, because other processes only ever
-    make some of them slower.
+    Each version has new processes, because it mustn't be faster for what another one has imported.
+    They take turns, because other processes only ever make some rounds slower.
     """
-    seen = defaultdict(list)
+    table: Table = {row: {} for row in versions}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as new_process:
         for _ in range(ROUNDS):
-            for row in rows:
-                for column, seconds in new_process.submit(
-                    take_turns, prepare, row, values
-                ).result():
-                    seen[row, column].append(seconds)
-    table: Table = {row: {} for row in rows}
-    for (row, column), all_seconds in seen.items():
-        table[row][column] = 1e6 * of(all_seconds)
+            for row, version in versions.items():
+                fastest = new_process.submit(times, version, requests).result()
+                for column, time in fastest.items():
+                    table[row][column] = min(time, table[row].get(column, time))
     return table
 
 
-def take_turns(prepare: Callable[[str], Timers], row: str, values: int) -> list[tuple[str, float]]:
+def times(version: Version, requests: dict[str, Request]) -> dict[str, float]:
     logging.disable()
-    timers = prepare(row)
-    for timer in timers.values():
-        timer()  # the first call takes longer
-    return [(column, timer()) for _ in range(values) for column, timer in timers.items()]
+    if version.chapter:
+        use_chapter(version.chapter)
+    app = version.build()
+    fastest = {}
+    for (column, request), text in zip(requests.items(), version.texts, strict=False):
+        seconds = timeit.repeat(sender(app, request, text), number=10, repeat=100)
+        fastest[column] = 1e6 * min(seconds) / 10
+    return fastest
 
 
-def call(app: WSGIApplication, request: Request, text: str) -> Callable[[], float]:
+def sender(app: WSGIApplication, request: Request, text: str) -> Callable[[], None]:
     """Return a function that sends *request* to *app* as a server does, and reads all of it.
 
     AssertionError: the status is another one, or *text* is neither in the headers nor in the body.
@@ -92,55 +82,11 @@ def call(app: WSGIApplication, request: Request, text: str) -> Callable[[], floa
     def start_response(*status_and_headers: Any) -> Callable[[bytes], object]:
         return lambda data: None
 
-    def send() -> float:
-        start = time.perf_counter()
-        for _ in range(LOOPS):
-            body = app(environ.copy(), start_response)
-            for _ in body:
-                pass
-            if hasattr(body, "close"):
-                body.close()
-        return (time.perf_counter() - start) / LOOPS
+    def send() -> None:
+        body = app(environ.copy(), start_response)
+        for _ in body:
+            pass
+        if hasattr(body, "close"):
+            body.close()
 
     return send
-
-
-def compare(versions: dict[str, Version], requests: dict[str, Request]) -> Table:
-    """Measure each kind of request with each version."""
-    return measure(functools.partial(calls_of, versions, requests), list(versions))
-
-
-def calls_of(versions: dict[str, Version], requests: dict[str, Request], row: str) -> Timers:
-    app, texts = versions[row].build(), versions[row].texts
-    return {
-        column: call(app, request, text)
-        for (column, request), text in zip(requests.items(), texts, strict=False)
-    }
-
-
-# What the benchmarks of chapters 03 to 05 have in common
-
-USERS = {1: {"id": 1, "name": "Ada", "blocked": False}}
-ERRORS = {
-    "success": Request("GET", "/j/users/1", "200"),
-    "raised 404": Request("GET", "/j/users/9", "404"),
-    "unknown URL": Request("GET", "/j/nope", "404"),
-    "405": Request("PUT", "/j/users/1", "405"),
-}
-HTML = "<!doctype html>"
-
-
-def build_bare() -> Flask:
-    """Build the app without any technique: its errors are Werkzeug's."""
-    app = Flask("bench")
-
-    @app.get("/j/users/<int:user_id>")
-    def show_user(user_id: int) -> dict[str, Any]:
-        if user_id not in USERS:
-            abort(404)
-        return {"user": USERS[user_id]}
-
-    return app
-
-
-BARE = Version(build_bare, ["Ada", HTML, HTML, HTML])

@@ -1,40 +1,25 @@
 """What has been measured, as tables."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from scripts import HERE, Table
+
 RESULTS = HERE / "results.json"
 PAGE = HERE / "README.md"
 
-Rows = dict[str, dict[str, float]]  # by row, then by column
 Results = dict[str, Any]  # by script: "run" (when and where), "rows"
 
 # Row and column of what is 1.00 in a script's table (column "": in every one). Its time is in µs.
 # A script without that shows its figures as they are; their units are in the names of the columns.
 BASES: dict[str, tuple[str, str] | None] = {
     "static_files": ("send_from_directory", ""),
-    "storing": ("article", ""),
-    "storing_memory": None,
     "cors_hook": ("bare Flask", ""),
-    "error_codes": ("bare Flask", "success"),
-    "exception_subclass": ("bare Flask", "success"),
-    "catch_all": ("bare Flask", "success"),
-    "bot_lookup": ("g", ""),
+    "api_errors": ("bare Flask", "success"),
     "bots": None,
-    "servers_load": None,
+    "file_servers": None,
     "open_streams": None,
 }
-
-
-def figure(results: Results, script: str, row: str, column: str) -> float:
-    """Return a figure as its table shows it: a ratio if it has a base. KeyError: no such."""
-    rows: Rows = results[script]["rows"]
-    base = BASES[script]
-    if base is None:
-        return rows[row][column]
-    return rows[row][column] / rows[base[0]][base[1] or column]
 
 
 def in_digits(value: float) -> str:
@@ -44,91 +29,81 @@ def in_digits(value: float) -> str:
     return f"{value:.1f}" if value >= 20 else f"{value:.2f}"
 
 
-def cell(results: Results, script: str, row: str, column: str) -> str:
-    measured: float | None = results[script]["rows"][row].get(column)
-    base = BASES[script]
+def cell(rows: Table, base: tuple[str, str] | None, row: str, column: str) -> str:
+    measured = rows[row].get(column)
     if measured is None:
         return ""
     if base is None:
         return in_digits(measured)
-    ratio = f"{figure(results, script, row, column):.2f}"
-    is_base = row == base[0] and base[1] in ("", column)
+    base_row, base_column = base[0], base[1] or column
+    ratio = f"{measured / rows[base_row][base_column]:.2f}"
+    is_base = (row, column) == (base_row, base_column)
     return f"{ratio} ({in_digits(measured)} µs)" if is_base else ratio
 
 
-def markdown(head: list[str], body: list[list[str]]) -> str:
+def markdown(head: list[str], *body: list[str]) -> str:
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def table(results: Results, script: str) -> str:
     """Return a script's figures as a Markdown table."""
-    rows: Rows = results[script]["rows"]
+    rows: Table = results[script]["rows"]
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
-    body = [[row, *(cell(results, script, row, column) for column in columns)] for row in rows]
-    if len(columns) <= 5:
-        return markdown(["", *columns], body)
-    turned = [list(line) for line in zip(["", *columns], *body, strict=True)]  # not as wide
-    return markdown(turned[0], turned[1:])
+    lines = [["", *columns]]
+    lines += [[row, *(cell(rows, BASES[script], row, name) for name in columns)] for row in rows]
+    if len(columns) > 5:
+        lines = [list(line) for line in zip(*lines, strict=True)]  # turned, it isn't as wide
+    return markdown(*lines)
 
 
 def aims(results: Results) -> str:
     """Return what we aimed at beside what was measured, as a Markdown table."""
-
-    def get(script: str, row: str, column: str) -> float:
-        return figure(results, script, row, column)
-
-    def of_success(script: str, row: str) -> float:
-        return get(script, row, "raised 404") / get(script, row, "success")
-
-    def cors_by(row: str) -> float:
-        columns = ("allowed origin", "no Origin", "preflight")
-        return max(get("cors_hook", "chapter 02", c) / get("cors_hook", row, c) for c in columns)
-
-    def streams(count: str, column: str) -> float:
-        return get("open_streams", f"chapter 06, {count}", column)
-
+    files: Table = results["static_files"]["rows"]
+    cors: Table = results["cors_hook"]["rows"]
+    errors: Table = results["api_errors"]["rows"]
+    streams: Table = results["open_streams"]["rows"]
+    file, success, raised = "a small file", "success", "raised 404"
+    ours, bare = cors["chapter 02"], errors["bare Flask"]
+    ch_04, ch_05 = errors["chapter 04"], errors["chapter 05"]
+    few, many, most = (streams[f"chapter 06, {count}"] for count in ("100", "5,000", "10,000"))
     to_one = "to one: CPU per event, µs"
+
+    def slowest(other: str) -> float:
+        return max(ours[column] / cors[other][column] for column in ours)
+
     rows = [
         (
             "chapter 01, a small file: × `send_from_directory`",
             0.60,
-            get("static_files", "chapter 01", "a small file"),
+            files["chapter 01"][file] / files["send_from_directory"][file],
         ),
-        ("chapter 02, the slowest of three columns: × bare Flask", 1.10, cors_by("bare Flask")),
-        ("chapter 02, the slowest of three columns: × flask-cors", 1.00, cors_by("flask-cors")),
-        (
-            "chapter 04, success: × bare Flask",
-            1.50,
-            get("exception_subclass", "chapter 04", "success"),
-        ),
-        (
-            "chapter 04, raised 404: × its own success",
-            1.25,
-            of_success("exception_subclass", "chapter 04"),
-        ),
-        ("chapter 05, success: × bare Flask", 1.50, get("catch_all", "chapter 05", "success")),
-        ("chapter 05, raised 404: × its own success", 1.25, of_success("catch_all", "chapter 05")),
+        ("chapter 02, the slowest of three columns: × bare Flask", 1.10, slowest("bare Flask")),
+        ("chapter 02, the slowest of three columns: × flask-cors", 1.00, slowest("flask-cors")),
+        ("chapter 04, success: × bare Flask", 1.50, ch_04[success] / bare[success]),
+        ("chapter 04, raised 404: × its own success", 1.25, ch_04[raised] / ch_04[success]),
+        ("chapter 05, success: × bare Flask", 1.50, ch_05[success] / bare[success]),
+        ("chapter 05, raised 404: × its own success", 1.25, ch_05[raised] / ch_05[success]),
         (
             "an event to one of 10,000 streams, CPU: × the same with 100",
             1.15,
-            streams("10,000", to_one) / streams("100", to_one),
+            most[to_one] / few[to_one],
         ),
-        ("an event to 5,000 streams, p99: ms", 150, streams("5,000", "to all: p99, ms")),
+        ("an event to 5,000 streams, p99: ms", 150, many["to all: p99, ms"]),
         (
             "an event to 5,000 streams, CPU per delivery: µs",
             15,
-            streams("5,000", "to all: CPU per delivery, µs"),
+            many["to all: CPU per delivery, µs"],
         ),
-        ("10,000 streams, memory of each: KiB", 20, streams("10,000", "KiB per stream")),
-        ("10,000 streams, time to open them: s", 10, streams("10,000", "opened in, s")),
-        ("10,000 streams, refused", 0, streams("10,000", "refused")),
+        ("10,000 streams, memory of each: KiB", 20, most["KiB per stream"]),
+        ("10,000 streams, time to open them: s", 10, most["opened in, s"]),
+        ("10,000 streams, refused", 0, most["refused"]),
     ]
     body = [
-        [what, in_digits(most), in_digits(value), "yes" if value <= most else "no"]
-        for what, most, value in rows
+        [what, in_digits(aim), in_digits(value), "yes" if value <= aim else "no"]
+        for what, aim, value in rows
     ]
-    return markdown(["", "at most", "measured", "reached"], body)
+    return markdown(["", "at most", "measured", "reached"], *body)
 
 
 def load() -> Results:

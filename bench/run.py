@@ -3,21 +3,22 @@
 Prints their tables. The long form, FULL=1, also writes results.json and the page.
 """
 
+import importlib
 import json
 import os
 import platform
 import shutil
-import subprocess
+import signal
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import figures
-from scripts import FULL, HERE
+from scripts import FULL
 
-PACKAGES = """Flask Werkzeug gunicorn gevent Celery redis flask-cors APIFlask Flask-RESTful
-    flask-smorest Flask-SSE whitenoise""".split()
+PACKAGES = """Flask Werkzeug gunicorn gevent redis flask-cors Flask-SSE whitenoise""".split()
 
 
 def where() -> str:
@@ -27,41 +28,29 @@ def where() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {system}, {packages}"
 
 
-def run(script: str) -> figures.Rows:
-    """Run a script and return what it has measured. CalledProcessError: it couldn't."""
-    command = [sys.executable, str(HERE / f"{script}.py")]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    rows: figures.Rows = json.loads(done.stdout)
-    return {
-        row: {column: float(f"{value:.4g}") for column, value in cells.items()}
-        for row, cells in rows.items()
-    }
-
-
-def main(scripts: list[str]) -> int:
-    """Run *scripts*, or all, and show their tables; the long form writes them down as well."""
-    known = list(figures.BASES)
-    if unknown := set(scripts) - set(known):
-        print(f"There is no {min(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+def main(names: list[str]) -> int:
+    """Run the scripts called *names*, or all, and show their tables."""
+    if unknown := set(names) - set(figures.BASES):
+        known = ", ".join(figures.BASES)
+        print(f"There is no {min(unknown)}; there are {known}", file=sys.stderr)
         return 2
-    scripts = scripts or known
-    if "servers_load" in scripts and not shutil.which("wrk"):
-        print("servers_load is left out; it needs wrk: sudo apt install wrk", file=sys.stderr)
-        scripts = [script for script in scripts if script != "servers_load"]
+    names = names or list(figures.BASES)
+    if "file_servers" in names and not (shutil.which("wrk") and shutil.which("nginx")):
+        print("file_servers is left out: sudo apt install wrk nginx", file=sys.stderr)
+        names.remove("file_servers")
 
     results = figures.load()
     start = time.monotonic()
     print(f"On {where()}", flush=True)
-    for script in scripts:
-        print(f"{script} ...", file=sys.stderr, flush=True)
-        try:
-            results[script] = {"run": where(), "rows": run(script)}
-        except KeyboardInterrupt:
-            return 130
-        except subprocess.CalledProcessError as error:
-            print(f"{script} ended with {error.returncode}; what it says is above", file=sys.stderr)
-            return 1
-        print(f"\n## {script}\n\n{figures.table(results, script)}", flush=True)
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        measured = importlib.import_module(name).measure()
+        rows = {
+            row: {column: float(f"{value:.4g}") for column, value in cells.items()}
+            for row, cells in measured.items()
+        }
+        results[name] = {"run": where(), "rows": rows}
+        print(f"\n## {name}\n\n{figures.table(results, name)}", flush=True)
         if FULL:
             text = json.dumps(results, indent=2, ensure_ascii=False)
             figures.RESULTS.write_text(f"{text}\n", encoding="utf-8")
@@ -71,4 +60,14 @@ def main(scripts: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    for number in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, lambda *_: sys.exit("stopped"))  # first, every server is stopped
+    for setting in list(os.environ):
+        if setting.startswith("FLASK_") or setting in ("REDIS_URL", "HOST", "WEB_CONCURRENCY"):
+            del os.environ[setting]  # what the shell sets is not to be measured
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder  # for us and for whatever we start
+        try:
+            sys.exit(main(sys.argv[1:]))
+        except KeyboardInterrupt:
+            sys.exit(130)
