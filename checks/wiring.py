@@ -59,17 +59,19 @@ def recipe(folder: Path) -> Recipe:
 
 @dataclass
 class Row:
-    """A row of a table "If your app has ..." as a test.
+    """What a table "If your app has ..." says of an app, as a test.
 
-    *says* are lines for `asking.Client`, *changed* those requests of *used* that are answered
-    differently than before: ``METHOD PATH STATUS -> what the new answer has``. *more* is code that
-    the reader writes; *edit* is a file, a text in it, and what they put there instead, if anything.
+    *kinds* are the rows, *says* are lines for `asking.Client`, *changed* those requests of *used*
+    that are answered differently than before: ``METHOD PATH STATUS -> what the new answer has``.
+    *more* is code that the reader writes; *edits* are files, a text in each, and what they put
+    there instead.
     """
 
+    kinds: list[str]
     says: str = "check"
     changed: str = ""
     more: str = ""
-    edit: tuple[str, ...] = ()
+    edits: tuple[tuple[str, str, str], ...] = ()
 
 
 class Neighbour:
@@ -91,14 +93,14 @@ class Neighbour:
         self.mount: str = told.pop("mount", "")
         self.used: list[str] = told.pop("used").splitlines()
         self.views: str = told.pop("views", "")
-        self.rows = {key: Row(**row) for key, row in told.items()}
+        self.rows = {key: Row(**{"kinds": self.kinds} | row) for key, row in told.items()}
 
     def __str__(self) -> str:
         return ", ".join(self.kinds)
 
     def row(self, number: str, place: str) -> Row:
         """Return what is said of a chapter; without a row, its technique just works."""
-        return self.rows.get(f"{number} {place}") or self.rows.get(number) or Row()
+        return self.rows.get(f"{number} {place}") or self.rows.get(number) or Row([])
 
     def copy(self, folder: Path) -> None:
         if self.source.is_dir():

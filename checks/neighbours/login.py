@@ -1,10 +1,13 @@
-"""Flask-Login with a login page, a member's page, an API, and a part that a hook closes."""
+"""Flask-Login with a login page, an API, and a part that a hook closes; CSRFProtect over all."""
 
 from flask import Flask, abort, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
+from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
 
 app = Flask(__name__)
 app.secret_key = "for the session"
+csrf = CSRFProtect(app)
 login_manager = LoginManager(app)
 login_manager.login_view = "login"
 
@@ -22,6 +25,11 @@ def load_user(user_id):
 def close_the_office():
     if request.path.startswith("/api/office/") and not current_user.is_authenticated:
         abort(401, "Log in first")
+
+
+@app.get("/token")
+def token():
+    return generate_csrf()
 
 
 @app.route("/login", methods=["GET", "POST"])
@@ -44,6 +52,12 @@ def me():
     return {"id": current_user.id}
 
 
-@app.get("/api/office/keys")
-def keys():
-    return {"keys": 3}
+@app.post("/api/office/notes")
+def add_note():
+    return {"text": request.get_json()["text"]}, 201
+
+
+@app.post("/hook")
+@csrf.exempt
+def hook():
+    return "thanks"

@@ -1,11 +1,31 @@
-"""An app that has packages called errors and exceptions already, with things in them."""
+"""An app that has packages called errors and exceptions already, with things in them.
 
-from flask import Flask
+It's below /shop by a middleware of its own, as many blogs have it.
+"""
+
+from flask import Flask, url_for
 
 from errors import SOLD_OUT
 from exceptions import PaymentDeclined
 
 app = Flask(__name__)
+
+
+class PrefixMiddleware:
+    def __init__(self, wsgi_app, prefix):
+        self.wsgi_app = wsgi_app
+        self.prefix = prefix
+
+    def __call__(self, environ, start_response):
+        if not environ["PATH_INFO"].startswith(self.prefix):
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"This address doesn't belong to the app."]
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(self.prefix)
+        environ["SCRIPT_NAME"] = self.prefix
+        return self.wsgi_app(environ, start_response)
+
+
+app.wsgi_app = PrefixMiddleware(app.wsgi_app, prefix="/shop")
 
 
 @app.errorhandler(PaymentDeclined)
@@ -17,4 +37,4 @@ def declined(error):
 def pay(cents):
     if cents > 10_000:
         raise PaymentDeclined("too much")
-    return {"paid": cents}
+    return {"paid": cents, "more": url_for("pay", cents=cents)}

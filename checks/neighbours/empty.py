@@ -1,0 +1,5 @@
+"""Nothing but Flask."""
+
+from flask import Flask
+
+app = Flask(__name__)
