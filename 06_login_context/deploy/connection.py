@@ -24,7 +24,7 @@ def connect(url: str) -> Redis:
         decode_responses=True,
         # When a replica takes over behind the same address, our connections stay with the server
         # that was the primary. It's a replica now, and refuses to write: connect again, once. The
-        # same after a lost connection: redis.transaction counts on it, as step 5 says.
+        # same after a lost connection: redis.transaction tries again at nothing else.
         retry=Retry(NoBackoff(), 1, (ConnectionError, ReadOnlyError)),
         redis_connect_func=refuse_replica,
     )

@@ -15,8 +15,7 @@ sse: Any = LocalProxy(lambda: current_app.extensions["sse"])
 
 def channels() -> list[str]:
     """Return what the browser of this request may hear; 401 without a login."""
-    account = current_bot.self["id"]
-    return [f"login:{session['login']}", f"account:{account}"]
+    return [f"account:{current_bot.self['id']}", f"login:{session['login']}"]
 
 
 def seconds_left() -> float:
