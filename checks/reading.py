@@ -1,4 +1,4 @@
-"""The reader as a real process, and the chapters that it runs."""
+"""The reader as a real process, the chapters that it runs, and their ports."""
 
 import os
 import random
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from book import ONE_TECHNIQUE, ROOT
+import book_pages  # noqa: F401 (from here on, the modules of the reader can be imported)
+from book import ONE_TECHNIQUE, ROOT, chapter_number
+from contents import Ports
 from servers import free_port, process
 
 CHAPTERS = ONE_TECHNIQUE
@@ -26,6 +28,16 @@ def free_ports() -> int:
                 free_port([one])
             return port
     raise OSError("no free ports")
+
+
+def ports_of(app: Path) -> Ports:
+    """Return free ports for the two versions of a chapter or a step.
+
+    They have four digits as the book's, or each Content-Length would be another.
+    """
+    ours = free_port(random.sample(range(2000, 5000), 50))
+    article = free_port(random.sample(range(5000, 8000), 50))
+    return Ports(int(chapter_number(app)), 8100, ours, article)
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import transcripts
 from book import NOT_OURS, ONE_TECHNIQUE, STEPS
-from comparing import agrees
-from exercises import CODE_TEST, run_tests
-from pages import Block, Exercise, cards, exercises, find
+from contents import Chapter
+from exercises import Checked, check, with_tests
+from pages import Block, Exercise, exercises, find
+from reading import ports_of
+from running import Runner
 
 pytestmark = pytest.mark.drill
 
@@ -26,27 +27,6 @@ EXERCISES = [
     if FULL or app.name not in SLOW
     for exercise in exercises(app / "README.md")
 ]
-
-
-def failing_tests(folder: Path, *files: str) -> set[str]:
-    """Return "file::name" of the tests that fail in *folder*, without their parameters."""
-    names, said = run_tests(folder, *files)
-    assert f"{CODE_TEST}::pytest" not in names, f"pytest cannot run the tests:\n{said}"
-    return set(names)
-
-
-def changed_steps(chapter: Path, folder: Path) -> set[str]:
-    """Return the steps of *chapter* with a request that the app in *folder* answers otherwise."""
-    asked = [
-        (side.block, f"step {card.heading.partition('.')[0]}")
-        for card in cards(chapter / "README.md")
-        if card.section == "What goes wrong" and (side := card.side("ours"))
-    ]
-    try:
-        with transcripts.served(folder, chapter) as rerun:
-            return {step for block, step in asked if not agrees(block.text, rerun(block))}
-    except ChildProcessError:  # it doesn't start any more
-        return {step for _, step in asked}
 
 
 def replace(out: Block, instead: str, folder: Path) -> None:
@@ -93,23 +73,34 @@ def test_a_chapter_has_two_exercises_and_one_that_asks_for_code(chapter: Path) -
     assert sorted(asks_for_code) == [False, False, True], f"{chapter.name}/README.md"
 
 
+def checked(exercise: Exercise, folder: Path) -> Checked:
+    """Return what the reader says of an exercise that was done in *folder*."""
+    app = exercise.heading.page.parent
+    chapter = Chapter(folder, ports_of(app))
+    if app in STEPS:  # the reader doesn't run them, so it can't tell what changes
+        return with_tests(chapter, "", "", [] if exercise.out else None)
+    runner = Runner([chapter])
+    try:
+        return check(chapter, exercise, set(), runner)
+    finally:
+        runner.stop()
+
+
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: str(exercise.heading))
 def test_the_answer_is_what_happens(exercise: Exercise, tmp_path: Path) -> None:
     place, app = exercise.heading, exercise.heading.page.parent
     folder = tmp_path / app.name
     shutil.copytree(app, folder, ignore=shutil.ignore_patterns(*NOT_OURS))
     assert exercise.answer, f"{place}: has no answer"
-    asks_for_code = exercise.out is None
-    if asks_for_code:
-        assert failing_tests(folder, CODE_TEST), f"{place}: its test passes already"
+    if not exercise.out:
+        assert checked(exercise, folder).passed is False, f"{place}: its test passes already"
     do(exercise, folder)
-
-    if not asks_for_code and app not in STEPS:
-        changed = changed_steps(app, folder)
+    found = checked(exercise, folder)
+    problem = found.problem or found.said
+    assert not problem, f"{place}: with the answer, these fail still: {problem}"
+    if exercise.out and app not in STEPS:
+        changed = {
+            f"step {one.card.heading.partition('.')[0]}" for one in found.changes if one.changed
+        }
         assert named_steps(exercise.answer) == changed, f"{place}: the steps that change"
-    files = [f"tests/{path.name}" for path in folder.glob("tests/test_*.py")]
-    failing = failing_tests(folder, *files, *([CODE_TEST] if asks_for_code else []))
-    ready = {name for name in failing if name.startswith(CODE_TEST)}
-    assert not ready, f"{place}: with the answer, these fail still: {ready}"
-    names = {name.rpartition("::")[2] for name in failing}
-    assert named_tests(exercise.answer) == names, f"{place}: the tests that fail"
+    assert named_tests(exercise.answer) == set(found.failing), f"{place}: the tests that fail"

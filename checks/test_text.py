@@ -3,7 +3,6 @@
 import ast
 import difflib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -43,6 +42,7 @@ EXECUTED = {
     ("nginx", "Behind nginx"),  # test_nginx.py
     ("apache", "Behind Apache"),  # test_nginx.py
 }
+LOCK = dict(re.findall(r"(?m)^([\w.-]+)(?:\[.*\])?==(\S+)", text_of(ROOT / "requirements-dev.txt")))
 SHELL = ("console", "sh")
 # Code lines of a chapter's app, without article.py and tests. What is more belongs elsewhere.
 MOST_LINES = {"01": 110, "02": 110, "03": 110, "04": 130, "05": 210}
@@ -306,16 +306,17 @@ def test_a_step_adds_little(step: Path) -> None:
     assert sum(counts.values()) <= most, f"{title(step)}: {counts}"
 
 
+# The chapters do so in test_exercises.py, and so does a step that has an exercise in its long form.
 @pytest.mark.drill
-@each_app
-def test_an_app_alone_in_a_folder_passes_its_tests(app: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("app", [COMBINED, *STEPS], ids=title)
+def test_an_app_alone_in_a_folder_has_what_its_tests_need(app: Path, tmp_path: Path) -> None:
     alone = tmp_path / app.name
-    shutil.copytree(app, alone, ignore=shutil.ignore_patterns("node_modules", "instance", "steps"))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    if app == COMBINED:  # these import all of it, and the others take more than a minute
-        command += ["tests/test_context.py", "tests/test_contacts.py"]
-    if app in STEPS and os.environ.get("FULL") != "1":  # what they do, make test sees
-        command.append("--collect-only")
+    shutil.copytree(app, alone, ignore=shutil.ignore_patterns(*book.NOT_OURS, "steps"))
+    # Those of a step that need processes only have to be found, and so do most of the chapter's;
+    # what they do, make test sees.
+    quick = ["tests/test_context.py", "tests/test_contacts.py"]  # these import all of the chapter
+    arguments = quick if app == COMBINED else ["--collect-only"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
 
@@ -432,15 +433,10 @@ def test_every_make_command_exists(page: Path) -> None:
 
 @each_page
 def test_every_version_named_is_the_locks(page: Path) -> None:
-    lock = dict(
-        re.findall(
-            r"^([\w.-]+)(?:\[.*\])?==(\S+)", text_of(ROOT / "requirements-dev.txt"), re.MULTILINE
-        )
-    )
     # "since Werkzeug 1.2.3" tells of the past; a bare "Werkzeug 1.2.3" is what is used here.
     named = r"(?i)((?:for|from|in|since|until)\s)?\b([A-Za-z][\w-]*)(?:\s|==)(\d+\.[\d.]*\d)"
     for where, node in texts(page):
         for past, name, version in re.findall(named, node.content):
-            true = lock.get(name.lower(), version)
+            true = LOCK.get(name.lower(), version)
             same = past or f"{true}.".startswith(f"{version}.")
             assert same, f"{where}: says {name} {version}; the lock has {true}"

@@ -4,67 +4,19 @@
 """
 
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from book import APPS, NOT_OURS, ONE_TECHNIQUE, chapter_number
 from book_pages import pages_of
 from comparing import agrees, stable
-from contents import Ports
 from pages import Block, blocks, exchanges
-from servers import free_port, process
-
-
-@contextmanager
-def served(folder: Path, app: Path) -> Iterator[Callable[[Block], str]]:
-    """Serve a copy of *folder*, which is *app* or what an exercise made of it.
-
-    Yields a function that reruns a block there, with a placeholder for what varies.
-    """
-    # Of four digits, as the book's are, or each Content-Length would be another.
-    ours = free_port(random.sample(range(2000, 5000), 50))
-    article = free_port(random.sample(range(5000, 8000), 50))
-    ports = Ports(int(chapter_number(app)), 8100, ours, article)
-    with tempfile.TemporaryDirectory() as temporary, ExitStack() as servers:
-        copy = Path(temporary, folder.name)
-        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(*NOT_OURS))
-        Path(temporary, ".curlrc").write_text("silent\n")  # no progress meter
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
-        env |= {"CURL_HOME": temporary, "PORT": str(ours), "ARTICLE_PORT": str(article)}
-        env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-        listening = {"app": ours, "article": article}
-        if not (copy / "article.py").exists():
-            del listening["article"]
-        commands = [
-            (["-m", "flask", "--app", module, "run", "--port", str(port)], [port])
-            for module, port in listening.items()
-        ]
-        if (copy / "deploy/Procfile").exists():
-            commands = [(["deploy/run.py"], [*listening.values()])]
-        silent = subprocess.DEVNULL
-        for arguments, on in commands:
-            command = [sys.executable, *arguments]
-            server = process(command, copy, *on, env=env, stdout=silent, stderr=silent)
-            servers.enter_context(server)
-
-        def rerun(block: Block) -> str:
-            text = ""
-            for one in exchanges(block.text):
-                command = ["bash", "-c", ports.live(one.command)]
-                done = subprocess.run(command, cwd=copy, env=env, capture_output=True, timeout=60)
-                said = ports.book((done.stdout + done.stderr).decode().replace("\r", ""))
-                text += f"$ {one.command}\n{stable(said)}"
-                text += "" if text.endswith("\n") else "\n"
-            return text
-
-        yield rerun
+from reading import ports_of
+from servers import process
 
 
 def untrue(app: Path) -> dict[Block, str]:
@@ -74,13 +26,44 @@ def untrue(app: Path) -> dict[Block, str]:
     """
     everything = [block for page in pages_of(app) for block in blocks(page)]
     found = [block for block in everything if block.language == "console"]
+    if app in ONE_TECHNIQUE:
+        found = [*reversed(found), *found]
     wrong: dict[Block, str] = {}
-    if found:
-        with served(app, app) as rerun:
-            for block in [*reversed(found), *found] if app in ONE_TECHNIQUE else found:
-                true = rerun(block)
-                if not agrees(block.text, true):
-                    wrong[block] = true
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as servers:
+        copy = Path(temporary, app.name)
+        shutil.copytree(app, copy, ignore=shutil.ignore_patterns(*NOT_OURS))
+        Path(temporary, ".curlrc").write_text("silent\n")  # no progress meter
+        ports = ports_of(app)
+        env = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
+        env |= {"PORT": str(ports.ours), "ARTICLE_PORT": str(ports.article)}
+        env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env["CURL_HOME"] = temporary
+
+        listening = {"app": ports.ours, "article": ports.article}
+        if not (app / "article.py").exists():
+            del listening["article"]
+        commands = [
+            (["-m", "flask", "--app", module, "run", "--port", str(port)], [port])
+            for module, port in listening.items()
+        ]
+        if (app / "deploy/Procfile").exists():
+            commands = [(["deploy/run.py"], [*listening.values()])]
+        silent = subprocess.DEVNULL
+        for arguments, on in commands if found else []:
+            command = [sys.executable, *arguments]
+            server = process(command, copy, *on, env=env, stdout=silent, stderr=silent)
+            servers.enter_context(server)
+
+        for block in found:
+            true = ""
+            for one in exchanges(block.text):
+                bash = ["bash", "-c", ports.live(one.command)]
+                done = subprocess.run(bash, cwd=copy, env=env, capture_output=True, timeout=60)
+                said = ports.book((done.stdout + done.stderr).decode().replace("\r", ""))
+                true += f"$ {one.command}\n{stable(said)}"
+                true += "" if true.endswith("\n") else "\n"
+            if not agrees(block.text, true):
+                wrong[block] = true
     return wrong
 
 
