@@ -27,6 +27,7 @@ function show({ contacts, fetching }) {
   else say("summary", "Nothing has been fetched yet.");
 }
 
+const ended = "This login has ended.";
 const failed = (error) => say("summary", `No answer: ${error.message}`, "bad");
 const load = () => ask(urls.contacts).then(show).catch(failed);
 
@@ -35,20 +36,24 @@ function open() {
   const source = new EventSource(`${urls.stream}?lastEventId=${newest}`);
   source.addEventListener("progress", ({ data }) => show({ fetching: JSON.parse(data) }));
   source.addEventListener("contacts", load);
-  source.addEventListener("number", ({ data, lastEventId }) => {
+  source.addEventListener("number", ({ data, lastEventId }) => { // from the buttons further down
     received.push(JSON.parse(data));
     newest = lastEventId;
   });
+  // Only our version sends these two: the login has ended, or nobody knows what this page has missed.
   source.addEventListener("login", () => {
     source.close(); // or the browser would connect again
-    say("summary", "This login has ended.", "bad");
+    say("summary", ended, "bad");
   });
-  source.addEventListener("reset", load); // nobody knows what this page has missed
+  source.addEventListener("reset", load);
   source.onopen = load; // what happened before the first event
-  source.onerror = () => {
+  source.onerror = async () => {
     say("summary", "The connection is lost.", "bad");
-    // The browser tries again, except after an error such as a 503.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => (streams[0] = open()), 5000);
+    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again
+    // After an error such as a 503 it doesn't, and an EventSource can't see which one it was.
+    const { status } = await fetch(urls.stream, { method: "HEAD" }).catch(() => ({}));
+    if (status === 401) return say("summary", ended, "bad");
+    setTimeout(() => { if (streams[0] === source) streams[0] = open(); }, 5000);
   };
   return source;
 }

@@ -176,6 +176,15 @@ def test_without_a_login_there_is_nothing_to_hear(
             assert browser.post(path).status_code == 401
 
 
+def test_a_page_asks_what_a_stream_would_answer_without_opening_one(
+    app: Flask, client: FlaskClient
+) -> None:
+    assert client.head("/stream").status_code == 401
+    client.post("/login/ada")
+    assert client.head("/stream").status_code == 200
+    assert not app.extensions["sse"].streams
+
+
 def test_each_version_has_a_cookie_and_a_page_that_leads_to_the_other(
     ada: FlaskClient, article_ada: FlaskClient
 ) -> None:
