@@ -71,13 +71,14 @@ def article_app(desk: Desk) -> Flask:
 
 @pytest.fixture
 def receivers(desk: Desk) -> Iterator[Receivers]:
-    """A function that starts another receiver; *env* are settings. They end with the test."""
+    """A function that starts another receiver, which is *module*; *env* are settings. They end
+    with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(**env: str) -> subprocess.Popen[bytes]:
+    def start(module: str = "deploy.receive", **env: str) -> subprocess.Popen[bytes]:
         env |= {"PYTHONPATH": str(HERE / "tests"), "REDIS_URL": desk.settings["REDIS_URL"]}
         env |= {"FLASK_SECRET_KEY": "for the tests"}
-        command = [sys.executable, "-m", "deploy.receive"]
+        command = [sys.executable, "-m", module]
         with desk.log.open("ab") as log:
             env = os.environ | env
             started.append(subprocess.Popen(command, cwd=HERE, env=env, stdout=log, stderr=log))

@@ -10,20 +10,27 @@ kept.
 """
 
 import json
+import re
 from typing import Any
 
-from flask import current_app
+from flask import abort, current_app
 
 
 def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
-    """Keep *message* for *account*, and show it on the account's pages; return it as it is kept.
+    """Keep *message* for *account*, and publish it to the account's pages; return what is kept.
 
-    It has at least an ``id`` and ``from_id``, who sent it. If this sender's message with its id is
-    there already, nothing happens, and that one is returned.
+    It has at least an ``id`` and ``from_id``, who sent it; ValueError if not, or if it isn't JSON.
+    If this sender's message with its id is there already, nothing happens, and that one is
+    returned. Pages hear it on the channel ``account:<account>``, as an event of the type "message".
     """
     redis, sse = current_app.extensions["redis"], current_app.extensions["sse"]
     history, ids = f"history:messages:{account}", f"history:ids:{account}"
-    own_id = f"{message['from_id']} {message['id']}"  # two senders may choose the same id
+    try:
+        own_id = f"{message['from_id']} {message['id']}"  # two senders may choose the same id
+        kept = message | {"mine": str(message["from_id"]) == str(account)}
+        text = json.dumps(kept)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"It can't be kept: {type(error).__name__}, {error}") from error
 
     def keep(pipe: Any) -> dict[str, Any]:
         # redis.transaction WATCHes the ids. If another process adds one between this line and
@@ -36,10 +43,9 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
         newest = pipe.zrange(ids, -1, -1, withscores=True)
 
         pipe.multi()  # from here on, commands wait for EXEC
-        kept = message | {"mine": message["from_id"] == account}
         next_number = newest[0][1] + 1 if newest else 1
         too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
-        for key, member in (ids, own_id), (history, json.dumps(kept)):
+        for key, member in (ids, own_id), (history, text):
             pipe.zadd(key, {member: next_number})
             pipe.zremrangebyrank(key, 0, too_old)
         sse.publish(kept, f"account:{account}", redis=pipe)
@@ -50,7 +56,9 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
 
 def history(account: str, before: str | None, per_page: int) -> tuple[list[Any], str | None]:
     """Return a page of an account's messages, newest first, and what to ask for the next one as
-    *before*: None if this is the last one."""
+    *before*: None if this is the last one. 400 for any other *before*."""
+    if before and not re.fullmatch("[0-9]{1,15}", before):
+        abort(400, "before is what the last page came with.")
     # A page begins at a number that a message keeps, because new messages don't move it.
     start = f"({before}" if before else "+inf"
     found = current_app.extensions["redis"].zrange(

@@ -4,7 +4,14 @@ Any number of these may run, on any number of machines: in Redis, ``listener:<ac
 of them listens for an account. SIGTERM and Ctrl-C end it; what was on its way comes again.
 
 It takes three functions from the app: ``create_app``, whose app has what delivery.py needs,
-``accounts``, which returns for whom to listen, and ``get_bot``, which opens an account.
+``accounts``, which returns for whom to listen, and ``get_bot``, which opens an account. If one of
+them raises an error, that's logged, and tried again. ``get_bot(account).messages()`` yields without
+end, and keeps two promises:
+
+- It yields at least once a second: a message, or None. Otherwise a logout is noticed late, and
+  another process may listen as well.
+- It forgets a message only when the next is asked for. Otherwise the one that's under way is lost
+  if this process dies.
 """
 
 import os
@@ -12,8 +19,10 @@ import secrets
 import signal
 import threading
 import time
+from typing import Any
 
 from redis import RedisError
+from redis.exceptions import LockError
 from redis.lock import Lock
 
 from app import create_app
@@ -36,26 +45,44 @@ def ask_to_stop(*_: object) -> None:
     asked_to_stop = True
 
 
+def hold(lease: Lock) -> bool:
+    """Acquire *lease*, or renew it; return False if another process has it."""
+    try:
+        return bool(lease.reacquire())
+    except LockError:  # it has expired, or is new
+        token = f"{os.getpid()}-{secrets.token_hex(8)}"
+        return bool(lease.acquire(blocking=False, token=token))
+
+
+def take(message: Any, account: str) -> None:
+    """Deliver *message*, or say in the log that it can't be."""
+    try:
+        deliver(message, account)
+    except ValueError as error:
+        # Passed over, or it would come again forever, and everything behind it would wait.
+        id = message.get("id") if isinstance(message, dict) else None
+        app.logger.error("Passed over a message for %s, whose id is %r: %s", account, id, error)
+
+
 def listen(account: str, lease: Lock) -> None:
     """Deliver what comes for *account*, until its last login has ended."""
-    with app.app_context():
-        try:
-            bot = get_bot(account)
-        except KeyError:
-            app.logger.warning("BOT_CLASS has no account %s", account)
-            return
-
-        try:
-            for message in bot.messages():
-                lease.reacquire()  # LockError, a RedisError, if another process has it now
-                if account not in wanted:
-                    break
+    try:
+        with app.app_context():
+            messages = iter(get_bot(account).messages())
+        while account in wanted:
+            with app.app_context():  # each message has its own, as each request has
+                message = next(messages)
                 if message:
-                    deliver(message, account)
-            lease.release()
-        except (OSError, RedisError) as error:
-            # The lease runs out by itself: that's the pause before the next attempt.
-            app.logger.warning("No messages for %s: %s", account, type(error).__name__)
+                    take(message, account)
+            if not hold(lease):
+                app.logger.warning("Another process listens for %s now", account)
+                return
+        lease.release()
+    except (OSError, RedisError, StopIteration) as error:
+        # The lease runs out by itself: that's the pause before the next attempt.
+        app.logger.warning("No messages for %s: %s", account, type(error).__name__)
+    except Exception:
+        app.logger.exception("No messages for %s", account)
 
 
 def start(account: str) -> None:
@@ -63,7 +90,7 @@ def start(account: str) -> None:
     if account in listeners and listeners[account].is_alive():
         return
     lease = redis.lock(f"listener:{account}", timeout=LEASE, thread_local=False)
-    if lease.acquire(blocking=False, token=f"{os.getpid()}-{secrets.token_hex(8)}"):
+    if hold(lease):
         listeners[account] = threading.Thread(target=listen, args=[account, lease], daemon=True)
         listeners[account].start()
 
@@ -79,6 +106,8 @@ def main() -> None:
                 start(account)
         except RedisError as error:
             app.logger.warning("Trying again: %s", type(error).__name__)
+        except Exception:
+            app.logger.exception("Trying again")
         time.sleep(1)
 
     wanted = set()

@@ -1,4 +1,5 @@
-// Each column loads what is stored for its account once; from then on, it shows what events bring.
+// Each column opens its stream, and then loads what is stored for its account; from then on, it
+// shows what events bring, also those that it has missed.
 // The accidents compare both at the end.
 
 const $ = (id) => document.getElementById(id);
@@ -33,16 +34,30 @@ class Column {
     this.open();
   }
 
-  async open() {
-    this.messages = await ask("GET", "/messages", this.account);
-    this.show();
+  open() {
     const stream = new EventSource(`/stream?as=${this.account}`);
+    // What comes before the first event; after a lost connection, the stream brings what was missed.
+    stream.addEventListener("open", () => this.load().catch(failed), { once: true });
     stream.addEventListener("message", ({ data }) => {
-      this.messages.unshift(JSON.parse(data));
+      const message = JSON.parse(data);
+      // It may have been loaded as well.
+      if (!this.messages.some(({ id }) => id === message.id)) this.messages.unshift(message);
       this.show();
     });
+    stream.addEventListener("reset", () => location.reload()); // nobody knows what was missed
     stream.addEventListener("login", () => location.reload()); // it has been ended elsewhere
+    stream.onerror = () => { // the browser tries again, except after an error such as a 503
+      if (stream.readyState === EventSource.CLOSED) setTimeout(() => this.open(), 5000);
+    };
     this.stream = stream;
+  }
+
+  async load() {
+    const stored = await ask("GET", "/messages", this.account);
+    const ids = new Set(stored.map(({ id }) => id));
+    // An event may have been faster than this response.
+    this.messages = [...this.messages.filter(({ id }) => !ids.has(id)), ...stored];
+    this.show();
   }
 
   show() {
@@ -77,13 +92,15 @@ function say(text, kind = "") {
 
 const failed = (error) => $("summary") && say(`No answer: ${error.message}`, "bad");
 
-// Waits until both accounts have `expected` messages, or for a few seconds, and shows what they have.
+// Waits until both accounts have `expected` messages, or too many, or for a few seconds, and shows
+// what they have.
 async function compare(text, expected) {
   let all;
   for (const end = Date.now() + 8000; ; await pause(0.3)) {
     all = await Promise.all([...columns.values()].map((column) => column.count(text)));
     const right = all.flat().every((count) => count === expected);
-    if (right || Date.now() > end) break;
+    const tooMany = all.flat().every((count) => count > expected);
+    if (right || tooMany || Date.now() > end) break;
   }
   [...$("result").tBodies[0].rows].forEach((row, n) => all[n].forEach((count, m) => {
     row.cells[m + 1].textContent = count;
@@ -99,6 +116,7 @@ const accidents = {
     say("Sending. Nobody sees the response, so here is the same request once more …");
     await send();
     await send();
+    say("Sent twice. For up to 8 seconds, the page waits for what arrives …");
     const counts = await compare(text, 1);
     if (counts.every((count) => count === 1)) say("Sent twice, arrived once.", "good");
     else say("Sent twice, arrived twice.", "bad");
@@ -114,6 +132,7 @@ const accidents = {
     }
     say("No response, so here is the same request once more …");
     await send();
+    say("Sent again. For up to 8 seconds, the page waits for what arrives …");
     const counts = await compare(text, 1);
     if (counts.every((count) => count === 1)) say("Everything is stored and shown, once.", "good");
     else say("What is stored isn’t what is shown.", "bad");

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.exceptions import BadRequest
 
 from conftest import HERE, Desk, Receivers, until
 from delivery import deliver, history
@@ -138,10 +139,32 @@ def test_a_page_begins_where_the_one_before_has_ended(app: Flask) -> None:
     assert (texts, end) == ([["4", "3"], ["2", "1"], ["0"]], None)
 
 
-def test_a_message_is_the_senders_own_in_one_copy_alone(app: Flask) -> None:
+@pytest.mark.parametrize("before", ["abc", "-1", "1\n", "(1", "1.5", "9" * 16, "٣"])
+def test_a_page_that_begins_nowhere_is_a_400(app: Flask, before: str) -> None:
+    with app.app_context(), pytest.raises(BadRequest):
+        history("lin", before, per_page=2)
+
+
+@pytest.mark.parametrize(("sender", "account"), [("1", "1"), (1, "1"), ("1", 1)])
+def test_a_message_is_the_senders_own_in_one_copy_alone(
+    app: Flask, sender: Any, account: Any
+) -> None:
     with app.app_context():
-        message = {"id": ID, "from_id": "ada", "text": "Hello"}
-        assert [deliver(message, account)["mine"] for account in ("ada", "lin")] == [True, False]
+        message = {"id": ID, "from_id": sender, "text": "Hello"}
+        assert [deliver(message, to)["mine"] for to in (account, "lin")] == [True, False]
+
+
+@pytest.mark.parametrize("wrong", [{"id": ID}, {"from_id": "ada"}, {"text": b"no JSON"}])
+def test_what_cannot_be_kept_is_a_value_error(app: Flask, wrong: dict[str, Any]) -> None:
+    whole = {"id": ID, "from_id": "ada"} if "text" in wrong else {}
+    with app.app_context(), pytest.raises(ValueError, match="It can't be kept"):
+        deliver(whole | wrong, "lin")
+
+
+def test_a_setting_that_is_missing_makes_no_message_unreadable(app: Flask) -> None:
+    del app.config["MESSAGES_KEPT"]
+    with app.app_context(), pytest.raises(KeyError):
+        deliver({"id": ID, "from_id": "ada"}, "lin")
 
 
 def test_the_button_kills_the_process_that_listens(
