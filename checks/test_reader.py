@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from book import ROOT, STEPS, title
+from book import ROOT
+from book_pages import PAGES
 from pages import cards, exercises
 from reading import CHAPTERS, free_ports, reader
 from test_exercises import do, named_steps, named_tests
@@ -80,19 +81,22 @@ def test_a_page_whose_cards_were_run_is_ticked_accessible_and_fits_a_phone(
     assert page.locator("[data-cards].done").count() == page.locator("[data-cards]").count()
 
 
-def test_the_pages_of_the_steps_can_be_read_in_the_light_and_in_the_dark(
+def test_all_other_pages_can_be_read_in_the_light_and_in_the_dark_and_fit_a_phone(
     page: Page, read: Read, node_modules: Path
 ) -> None:
     axe = (node_modules / "axe-core/axe.min.js").read_text(encoding="utf-8")
     origin = read()
-    for step in STEPS:
-        page.goto(f"{origin}/{title(step)}/README.md")
+    for path in {*PAGES} - {chapter / "README.md" for chapter in CHAPTERS}:
+        page.goto(f"{origin}/{path.relative_to(ROOT)}")
         page.evaluate(axe)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found = page.evaluate("axe.run(document, {runOnly: ['color-contrast']})")
             told = [node["html"][:200] for rule in found["violations"] for node in rule["nodes"]]
-            assert told == [], f"{step.name}, {scheme}"
+            assert told == [], f"{path}, {scheme}"
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        page.set_viewport_size({"width": 1280, "height": 800})
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
