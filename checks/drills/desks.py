@@ -40,7 +40,7 @@ def until(true: Callable[[], Any], what: str = "it never became true", seconds: 
     end = time.monotonic() + seconds
     while not (result := true()):
         assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return result
 
 
