@@ -19,15 +19,8 @@ TECHNIQUES = {
 }
 # Of a chapter or a step; everything else in it is a file of the app.
 PAGE_NAMES = ("README.md", "traps.md", "operations.md")
-NOT_OURS = {
-    "__pycache__",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    "instance",
-    "local_settings.py",
-    "node_modules",
-}
+CACHES = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+NOT_OURS = CACHES | {"instance", "local_settings.py", "node_modules"}
 # What chapter 06 and each of its steps have of their own. Any other file of a step that the chapter
 # has as well is the chapter's.
 OWN = ("app.py", "conftest.py", "requirements.txt", "deploy/Procfile", "templates/index.html")

@@ -5,7 +5,6 @@ step is the chapter itself, ``diff.py 06``: it's compared with all the steps bef
 """
 
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -80,19 +79,11 @@ def text_of(new: Path, everything: bool) -> str:
 
 def show(text: str) -> None:
     """Print *text*; on a terminal, in the pager that git would use."""
-    pager = ""
-    if sys.stdout.isatty():
-        command = ["git", "var", "GIT_PAGER"]
-        pager = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    if not pager or not shutil.which(shlex.split(pager)[0]):
-        sys.stdout.write(text)
-        return
-
-    # As git sets them: show colours, and don't hold a text that fits on the screen.
-    env = {"LESS": "FRX", "LV": "-c"} | os.environ
     # Ctrl-C belongs to the pager, where it ends a search; it mustn't end this script before it.
     signal.signal(signal.SIGINT, lambda *_: None)
-    subprocess.run(pager, shell=True, input=text.encode(), env=env)
+    command = ["git", "--paginate", "-c", "alias.show-text=!cat", "show-text"]
+    # Without a word about a pager that isn't there; then git prints the text.
+    subprocess.run(command, cwd=ROOT, input=text.encode(), stderr=subprocess.DEVNULL)
 
 
 def main(number: str, everything: str = "", step: str = "") -> None:

@@ -43,8 +43,7 @@ def answers(port: int) -> bool:
     connection = HTTPConnection("localhost", port, timeout=1)
     with suppress(OSError, HTTPException), closing(connection):
         connection.request("HEAD", "/")
-        connection.getresponse()
-        return True
+        return bool(connection.getresponse())
     return False
 
 
