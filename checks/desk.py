@@ -5,7 +5,7 @@ import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from book import NOT_OURS, ROOT
 from servers import free_port, process
@@ -48,20 +48,15 @@ class Desk:
         """Return what all processes have said."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def __enter__(self) -> "Desk":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except ChildProcessError as error:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise ChildProcessError(f"{error}\n{self.log()}") from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
         socket = redis_server.socket_path(str(self.folder / "instance"))
         shutil.rmtree(socket.parent, ignore_errors=True)

@@ -1,50 +1,25 @@
 """The configurations of nginx and Apache on the pages, in real servers before the real apps."""
 
-import json
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
-from werkzeug.datastructures import FileStorage
-from werkzeug.test import encode_multipart
+from playwright.sync_api import APIResponse, Browser, FilePayload, Page, expect
 
-from book import CHAPTERS, NOT_OURS
+from book import CHAPTERS, COMBINED, NOT_OURS
 from book_pages import pages_of
 from conftest import Serve, missing
 from desk import Desk
 from pages import blocks
 from servers import free_port, nginx, process
+from test_desk import another_tab, click, greeted, link
 
 pytestmark = pytest.mark.drill
-
-EVENTS = """async () => {
-    const opened = [];
-    for (let n = 0; n < 7; n++) {
-        const source = new EventSource("/stream");
-        opened.push(new Promise((resolve) => (source.onopen = resolve)));
-    }
-    await Promise.all(opened);
-    const answer = await fetch("/j/me");
-    await answer.text();
-    let entry;
-    while (!(entry = performance.getEntriesByName(answer.url)[0])) {  // it comes a little later
-        await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    return [answer.status, entry.nextHopProtocol];
-}"""
-
 
 APACHE = """
     {user}
@@ -53,25 +28,20 @@ APACHE = """
     ErrorLog "{folder}/error.log"
     DefaultRuntimeDir "{folder}"
     Mutex posixsem
-    LoadModule mpm_event_module {modules}/mod_mpm_event.so
-    LoadModule authz_core_module {modules}/mod_authz_core.so
-    LoadModule http2_module {modules}/mod_http2.so
-    LoadModule ssl_module {modules}/mod_ssl.so
-    LoadModule headers_module {modules}/mod_headers.so
-    LoadModule proxy_module {modules}/mod_proxy.so
-    LoadModule proxy_http_module {modules}/mod_proxy_http.so
     Listen 127.0.0.1:{port}
+    {modules}
     {server}
 """
 MODULES = Path("/usr/lib/apache2/modules")  # of Debian and Ubuntu
-
-
-def ask(url: str, method: str = "GET") -> tuple[int, HTTPResponse | urllib.error.HTTPError]:
-    try:
-        answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, method=method))
-    except urllib.error.HTTPError as error:
-        return error.code, error
-    return answer.status, answer
+LOADED = ("mpm_event", "authz_core", "http2", "ssl", "headers", "proxy", "proxy_http")
+STREAMS = """async () => {
+    const opened = Array.from({ length: 7 }, () => new Promise((resolve) => {
+        new EventSource("/stream").onopen = resolve;
+    }));
+    await Promise.all(opened);
+    const [visit] = performance.getEntriesByType("navigation");
+    return [(await fetch("/j/me")).status, visit.nextHopProtocol];
+}"""
 
 
 @pytest.fixture(autouse=True)
@@ -80,52 +50,37 @@ def need_nginx() -> None:
         missing("nginx")
 
 
-def block(chapter: Path, language: str = "nginx") -> str:
+def block(chapter: Path, language: str, changes: dict[str, str]) -> str:
+    """Return the block of *language* on the pages of a chapter, with what fits this machine."""
     everything = [block for page in pages_of(chapter) for block in blocks(page)]
     [text] = [block.text for block in everything if block.language == language]
+    for theirs, ours in changes.items():
+        assert theirs in text
+        text = text.replace(theirs, ours)
     return text
 
 
-def replaced(text: str, changes: dict[str, str]) -> str:
-    """Return *text* with the keys of *changes* replaced; each of them has to be there."""
-    for here, there in changes.items():
-        assert here in text
-        text = text.replace(here, there)
-    return text
+def upload(page: Page, url: str, name: str, content: bytes) -> APIResponse:
+    """Upload a file to *url*, and return the response to a request for it."""
+    file = FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
+    sent = page.request.post(f"{url}/uploads", multipart={"file": file})
+    assert sent.status == 201
+    return page.request.get(f"{url}{sent.json()['url']}")
 
 
-def certificate(folder: Path) -> None:
-    """Make key.pem and cert.pem for localhost."""
-    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*request.split(), *files], check=True, capture_output=True)
+def assert_same_headers(nginxs: APIResponse, flasks: APIResponse) -> None:
+    assert nginxs.headers["server"].startswith("nginx")
+    names = "Content-Type", "Cache-Control", "Content-Security-Policy", "X-Content-Type-Options"
+    for name in names:
+        assert nginxs.headers[name.lower()] == flasks.headers[name.lower()]
 
 
-@contextmanager
-def apache(folder: Path, port: int, server: str) -> Iterator[None]:
-    """Run Apache with *server* as its virtual host until the end of the block."""
-    user = "User www-data\n    Group www-data" if os.geteuid() == 0 else ""
-    text = APACHE.format(user=user, folder=folder, modules=MODULES, port=port, server=server)
-    (folder / "apache.conf").write_text(text, "utf-8")
-    command = ["apache2", "-d", str(folder), "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
-    with process(command, folder, port):
-        yield
-
-
-def upload(port: int, name: str, content: bytes) -> str:
-    """Upload a file; return its URL on the same port."""
-    boundary, body = encode_multipart({"file": FileStorage(BytesIO(content), name)})
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    url = f"http://127.0.0.1:{port}/uploads"
-    answer = urllib.request.urlopen(urllib.request.Request(url, body, headers))
-    assert answer.status == 201
-    return f"http://127.0.0.1:{port}{json.load(answer)['url']}"
-
-
-def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Path) -> None:
+def test_nginx_serves_the_folder_as_the_chapter_does(
+    serve: Serve, page: Page, tmp_path: Path
+) -> None:
     # Behind nginx, Flask only builds the URLs, by the line that the page has for it.
-    page = (CHAPTERS[0] / "README.md").read_text(encoding="utf-8")
-    [wiring] = re.findall(r"`(uploads\.init_app\(app, [^`]+build_only=True\))`", page)
+    text = (CHAPTERS[0] / "README.md").read_text(encoding="utf-8")
+    [wiring] = re.findall(r"`(uploads\.init_app\(app, [^`]+build_only=True\))`", text)
     chapter = tmp_path / "01"
     shutil.copytree(CHAPTERS[0], chapter, ignore=shutil.ignore_patterns(*NOT_OURS))
     source = (chapter / "app.py").read_text(encoding="utf-8")
@@ -133,140 +88,121 @@ def test_nginx_serves_the_folder_as_the_chapter_does(serve: Serve, tmp_path: Pat
     wired = source.replace("uploads.init_app(app)", wiring)
     (chapter / "app.py").write_text(wired, encoding="utf-8")
 
-    alone, behind, port = serve("01"), free_port(), free_port()
+    behind, port = free_port(), free_port()
     changes = {
         "/srv/desk/01_static_files/instance": f'"{chapter}/instance"',
         "127.0.0.1:8101": f"127.0.0.1:{behind}",
     }
-    text = replaced(block(CHAPTERS[0]), changes)
+    locations = block(CHAPTERS[0], "nginx", changes)
     command = [sys.executable, "-m", "flask", "run", "--port", str(behind)]
+    alone, url = f"http://127.0.0.1:{serve('01')}", f"http://127.0.0.1:{port}"
     with (
         process(command, chapter, behind),
-        nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {text} }}"),
+        nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {locations} }}"),
     ):
         for name in ("报告.txt", "a.png", "page.html"):
             content = "报告".encode() * 500_000  # over a megabyte, nginx's own limit
-            answers = [ask(upload(its_port, name, content)) for its_port in (port, alone)]
-            assert [status for status, _ in answers] == [200, 200]
-            ours, flasks = (answer for _, answer in answers)
-            assert ours.headers["Server"].startswith("nginx")
-            assert ours.read() == flasks.read() == content
-            for header in (
-                "Content-Type",
-                "Cache-Control",
-                "Content-Security-Policy",
-                "X-Content-Type-Options",
-            ):
-                assert ours.headers[header] == flasks.headers[header]
+            nginxs, flasks = upload(page, url, name, content), upload(page, alone, name, content)
+            assert nginxs.body() == flasks.body() == content
+            assert_same_headers(nginxs, flasks)
 
-        url = upload(port, "a.txt", b"hello")
-        part = urllib.request.Request(url, headers={"Range": "bytes=1-2"})
-        assert urllib.request.urlopen(part).read() == b"el"
-        assert ask(url, "DELETE")[0] == 405
-        assert ask(f"http://127.0.0.1:{port}/uploads/{'0' * 64}.txt")[0] == 404
+        file = upload(page, url, "a.txt", b"hello").url
+        assert page.request.get(file, headers={"Range": "bytes=1-2"}).body() == b"el"
+        assert page.request.delete(file).status == 405
+        assert page.request.get(f"{url}/uploads/{'0' * 64}.txt").status == 404
         for name in ("salary.txt", f".upload-{'0' * 36}.part", f"{'0' * 64}.html"):
             (chapter / "instance/uploads" / name).write_text("private", encoding="utf-8")
-            assert ask(f"http://127.0.0.1:{port}/uploads/{name}")[0] == 404
-        assert b"Ada Lovelace" in ask(f"http://127.0.0.1:{port}/contacts")[1].read()
+            assert page.request.get(f"{url}/uploads/{name}").status == 404
+        assert "Ada Lovelace" in page.request.get(f"{url}/contacts").text()
 
 
-def visit(browser: Browser, url: str) -> Page:
-    """Log in through a proxy; return the page of the desk."""
-    page = browser.new_context(ignore_https_errors=True, base_url=url).new_page()
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """The combined app, started for a proxy at its PUBLIC_URL, for which there's a certificate."""
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run([*request.split(), *files], check=True, capture_output=True)
+    url = f"https://localhost:{free_port()}"
+    with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
+        yield desk
+
+
+def check(browser: Browser, url: str) -> Page:
+    """Use the combined app behind a proxy that mustn't pass on what a client says; return its page.
+
+    The writes are those of an old browser: they have an Origin, and no Sec-Fetch-Site.
+    """
+    names = {"For": "192.0.2.1", "Proto": "http", "Host": "evil.example", "Prefix": "/evil"}
+    forged = {f"X-Forwarded-{name}": value for name, value in names.items()}
+    page = browser.new_context(
+        base_url=url, ignore_https_errors=True, extra_http_headers=forged
+    ).new_page()
+    for origin, status in (url, 201), ("https://evil.example", 403):
+        answer = page.request.post("/j/login/qr", headers={"Origin": origin})
+        assert answer.status == status
+
     page.goto("/")
-    expect(page.locator("#login")).to_have_attribute("data-state", "pending")
-    link = str(page.locator("#scan").get_attribute("href"))
-    assert link.startswith(f"{url}/scan/")
-    phone = page.context.new_page()
-    phone.goto(link)
+    assert link(page).startswith(f"{url}/scan/")
+    phone = another_tab(page, link(page))
     expect(phone.locator("dl")).to_contain_text("127.0.0.1")  # X-Forwarded-For
     phone.locator("[value=ada]").check()
-    phone.locator("[value=confirm]").click()
-    expect(page.get_by_role("heading", name="Hello, Ada Lovelace")).to_be_visible()
-    expect(page.locator("#list li").first).to_be_visible(timeout=15_000)
+    click(phone, "Log in")
+    greeted(page, "ada")
     [cookie] = page.context.cookies()
     assert cookie["name"] == "__Host-desk" and cookie["secure"] and cookie["httpOnly"]
-    assert page.evaluate(EVENTS) == [200, "h2"]
+    assert page.evaluate(STREAMS) == [200, "h2"]
     return page
 
 
-def write(url: str, **headers: str) -> int:
-    """Ask for a code, as an old browser does over https: with an Origin and no Sec-Fetch-Site."""
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"{url}/j/login/qr", b"", names)
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    try:
-        return int(urllib.request.urlopen(request, context=trusting).status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def check_writes(url: str) -> None:
-    """Only pages of *url* may write, whatever a client says was forwarded."""
-    assert write(url, Origin=url) == write(url) == 201
-    assert write(url, Origin="https://evil.example") == 403
-    forged = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Prefix": "/evil"}
-    assert write(url, Origin="https://evil.example", **forged) == 403
-    assert write(url, Origin=url, **forged) == 201
-
-
 def test_nginx_with_tls_and_http_2_in_front_of_the_combined_app(
-    browser: Browser, tmp_path: Path
+    browser: Browser, desk: Desk, tmp_path: Path
 ) -> None:
-    port = free_port()
-    url = f"https://localhost:{port}"
-    certificate(tmp_path)
-    with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
-        changes = {
-            "listen 443": f"listen 127.0.0.1:{port}",
-            "server_name desk.example.org;": "",
-            "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
-            "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
-            "/srv/desk/06_login_context/instance": f'"{desk.folder}/instance"',
-            "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
-        }
-        with nginx(tmp_path, port, replaced(block(CHAPTERS[5]), changes)):
-            check_writes(url)
-            page = visit(browser, url)
-            content = "报告".encode()
-            attached = FilePayload(name="a.txt", mimeType="text/plain", buffer=content)
-            sent = page.request.post("/uploads", multipart={"file": attached})
-            file = page.request.get(sent.json()["url"])
-            assert (file.body(), file.headers["server"][:5]) == (content, "nginx")
-            assert file.headers["content-type"] == "text/plain; charset=utf-8"
-            assert file.headers["x-content-type-options"] == "nosniff"
-            flasks = urllib.request.urlopen(f"{desk.url}{sent.json()['url']}").headers
-            for name in ("Cache-Control", "Content-Security-Policy"):
-                assert file.headers[name.lower()] == flasks[name]
-            page.context.close()
+    url = desk.env["FLASK_PUBLIC_URL"]
+    port = url.rpartition(":")[2]
+    changes = {
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "server_name desk.example.org;": "",
+        "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
+        "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
+        "/srv/desk/06_login_context/instance": f'"{desk.folder}/instance"',
+        "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
+    }
+    with nginx(tmp_path, int(port), block(COMBINED, "nginx", changes)):
+        page = check(browser, url)
+        file = upload(page, url, "a.txt", "报告".encode())
+        assert file.body() == "报告".encode()
+        assert file.headers["content-type"] == "text/plain; charset=utf-8"
+        assert_same_headers(file, page.request.get(file.url.replace(url, desk.url)))
+        page.context.close()
 
-        # The host that nginx asks for by default, and nothing that says which one was meant.
-        changes |= {
-            "proxy_set_header Host $http_host;": "proxy_set_header Host $proxy_host;",
-            "X-Forwarded-Host $http_host": 'X-Forwarded-Host ""',
-        }
-        with nginx(tmp_path, port, replaced(block(CHAPTERS[5]), changes)):
-            check_writes(url)
+    # The host that nginx asks for by default, and nothing that says which one was meant.
+    changes |= {
+        "proxy_set_header Host $http_host;": "proxy_set_header Host $proxy_host;",
+        "X-Forwarded-Host $http_host": 'X-Forwarded-Host ""',
+    }
+    with nginx(tmp_path, int(port), block(COMBINED, "nginx", changes)):
+        check(browser, url).context.close()
 
 
 def test_apache_with_tls_and_http_2_in_front_of_the_combined_app(
-    browser: Browser, tmp_path: Path
+    browser: Browser, desk: Desk, tmp_path: Path
 ) -> None:
     if not shutil.which("apache2") or not MODULES.exists():
         pytest.skip("there is no apache2")
-    port = free_port()
-    url = f"https://localhost:{port}"
-    certificate(tmp_path)
-    with Desk(tmp_path / "06", FLASK_PROXIES="1", FLASK_PUBLIC_URL=url) as desk:
-        changes = {
-            "*:443": f"127.0.0.1:{port}",
-            "desk.example.org": "localhost",
-            "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
-            "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
-            "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
-        }
-        with apache(tmp_path, port, replaced(block(CHAPTERS[5], "apache"), changes)):
-            check_writes(url)
-            page = visit(browser, url)
-            page.context.close()
+    url = desk.env["FLASK_PUBLIC_URL"]
+    port = url.rpartition(":")[2]
+    changes = {
+        "*:443": f"127.0.0.1:{port}",
+        "desk.example.org": "localhost",
+        "/etc/ssl/desk/fullchain.pem": f'"{tmp_path}/cert.pem"',
+        "/etc/ssl/desk/privkey.pem": f'"{tmp_path}/key.pem"',
+        "127.0.0.1:8106": f"127.0.0.1:{desk.port}",
+    }
+    server = block(COMBINED, "apache", changes)
+    user = "User www-data\n    Group www-data" if os.geteuid() == 0 else ""
+    modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED)
+    text = APACHE.format(user=user, folder=tmp_path, modules=modules, port=port, server=server)
+    (tmp_path / "apache.conf").write_text(text, "utf-8")
+    command = ["apache2", "-d", str(tmp_path), "-f", str(tmp_path / "apache.conf"), "-DFOREGROUND"]
+    with process(command, tmp_path, int(port)):
+        check(browser, url).context.close()
