@@ -19,7 +19,7 @@ from werkzeug.test import Client as TestClient
 
 from wiring import Neighbour
 
-BODIES = {"nested": "[" * 100_000, "broken": "{"}  # of JSON that can't be read
+NESTED = "[" * 100_000  # JSON that can't be read
 FILES = {  # to upload
     "file": (b"a picture", "a.png"),
     "page": (b"<script>alert(1)</script>", "a.html"),
@@ -52,14 +52,14 @@ def lacks(answer: Response, expected: str) -> list[str]:
 def arguments_of(options: list[str]) -> dict[str, Any]:
     """Return the arguments for Werkzeug's client that stand for what is sent with a request.
 
-    That's JSON, one of BODIES or FILES, a header, or a field of a form.
+    That's JSON or ``nested`` such, one of FILES, a header, or a field of a form.
     """
     headers: dict[str, str] = {}
     form: dict[str, Any] = {}
     body = ""
     for option in options:
-        if option.startswith("{") or option in BODIES:
-            body = BODIES.get(option, option)
+        if option.startswith("{") or option == "nested":
+            body = option.replace("nested", NESTED)
             headers["Content-Type"] = "application/json"
         elif option in FILES:
             content, name = FILES[option]

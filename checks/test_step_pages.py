@@ -140,4 +140,5 @@ def test_the_html_checker_of_the_w3c_finds_nothing_in_a_step(
     checked = [*step.glob("static/*.css"), *tmp_path.iterdir()]
     command = [java, "-jar", str(jar), "--also-check-css", *map(str, checked)]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (found.returncode, found.stderr) == (0, "")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == ""

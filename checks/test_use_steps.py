@@ -57,12 +57,9 @@ client.post("/login/ada")
 stream = client.get("/stream", buffered=False).iter_encoded()
 assert next(stream).startswith(b"retry: ")
 assert next(stream).startswith(b"id: ")
-first = client.post("/news").text
 assert client.post("/news").status_code == 200
 event = next(text for text in stream if text != b":\\n\\n")
 assert event.endswith(b'data: {"text": "Hello"}\\n\\n'), event
-back = client.get("/stream", headers={"Last-Event-ID": first}, buffered=False).iter_encoded()
-assert b"Hello" in [next(back) for _ in range(3)][-1]  # what was missed
 lin = app.test_client()
 lin.post("/login/lin")
 others = lin.get("/stream", buffered=False).iter_encoded()
@@ -106,8 +103,6 @@ assert client.post("/login/lin", headers=from_another_port).status_code == 403
 assert client.get("/secret", headers={"Host": "evil.example"}).status_code == 400
 at_home = {"Host": "app.example.com", "Origin": "https://app.example.com"}
 assert client.post("/login/lin", headers=at_home).status_code == 200
-assert client.get("/nope", headers=at_home).status_code == 404
-assert client.get("/nope").status_code == 404
 """,
     "7_messages": """
 lin = app.test_client()
@@ -125,11 +120,7 @@ assert b"Hello" in next(text for text in stream if text != b":\\n\\n")
 """,
 }
 # What a step requires, and its modules import.
-IMPORTED_AS = {
-    "celery[redis]": "celery|kombu",
-    "redis": "redis",
-    "segno": "segno",
-}
+IMPORTED_AS = {"celery[redis]": "celery|kombu", "redis": "redis", "segno": "segno"}
 MOST_LINES = 20  # of such an app, without imports and blank lines
 each_step = pytest.mark.parametrize("step", STEPS, ids=title)
 

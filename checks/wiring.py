@@ -119,8 +119,10 @@ class Neighbour:
         told = " ".join(recipe.rows.get(kind, "") for kind in self.kinds)
         modules = {path.stem: path.stem for path in recipe.files}
         for module in modules:
-            if (main.parent / module).is_dir():  # the README has another name for the copy
-                modules[module] = re.findall(rf"`(\w+_{module})\b", told)[0]
+            if (main.parent / module).is_dir():  # so the copy needs another name
+                other = re.search(rf"`(\w+_{module})\b", told)
+                assert other, f"{recipe.page} has no other name for {module}.py"
+                modules[module] = other[1]
 
         def adapt(code: str) -> str:
             """Import the copies from where they are."""
@@ -131,6 +133,7 @@ class Neighbour:
                 code = re.sub(rf"(?m)^from {module} import", f"from {source} import", code)
             return code
 
+        # What the README says, for this app
         adapted = [adapt(path.read_text(encoding="utf-8")) for path in recipe.files]
         for name, code in zip(modules.values(), adapted, strict=True):
             (main.parent / f"{name}.py").write_text(code, encoding="utf-8")
@@ -143,6 +146,7 @@ class Neighbour:
         where = f"{recipe.page}: {TITLE!r}"
         assert not silent, f"{where} doesn't say that {silent} get a dot in a package"
 
+        # Where it goes: a class of the README's in the place of the one that it's derived from
         source = main.read_text(encoding="utf-8")
         derived, is_instead, _ = extra.partition("\napi = OurApi(app)")
         if is_instead:
@@ -151,8 +155,8 @@ class Neighbour:
         end = f"{extra}\n{adapt(more)}\n"
         margin = "    " if self.is_package else ""  # in a factory
         if place == "first":
-            made = re.findall(rf"(?m)^{margin}app = \w+\(__name__.*\n", source)[0]
-            source = source.replace(made, made + indent(wiring, margin))
+            first = indent(wiring, margin)
+            source = re.sub(rf"(?m)^{margin}app = .+\n", lambda made: made[0] + first, source)
         else:
             end = f"{wiring}\n{end}"
         source, returns, _ = source.partition("\n    return app\n")

@@ -3,11 +3,9 @@
 from flask import Flask
 
 
-def create_app(test_config=None):
+def create_app():
     app = Flask(__name__, instance_relative_config=True)
     app.config.from_mapping(SECRET_KEY="dev")
-    if test_config is not None:
-        app.config.update(test_config)
 
     from . import customers
 
