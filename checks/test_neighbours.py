@@ -48,11 +48,7 @@ each_chapter = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=lambda chap
 # What somebody who has copied a technique writes next: a view that raises one of its errors, and a
 # view with a bug, both below /api.
 RAISES = 'raise NotFound("no tea", headers={"Retry-After": "7"}, members={"near": "milk"})'
-RAISING = {
-    "03": ("from errors import ApiException, not_found", "raise ApiException(not_found)"),
-    "04": ("from exceptions import NotFound", RAISES),
-    "05": ("from exceptions import NotFound", RAISES),
-}
+RAISING = {"03": "raise ApiException(errors.not_found)", "04": RAISES, "05": RAISES}
 VIEWS = """
 @app.get("/api/raises")
 def raises():
@@ -70,11 +66,9 @@ def wire(number: str, neighbour: Neighbour, place: str, folder: Path) -> str:
     row = neighbour.row(number, place)
     more = row.more
     if number in RAISING:
-        imports, statement = RAISING[number]
-        views = (neighbour.views or VIEWS).replace("{raise}", statement)
-        if "{more}" not in views:
-            views += "\n{more}"
-        more = f"{imports}\n{views}".replace("{more}", more)
+        views = (neighbour.views or VIEWS).replace("{raise}", RAISING[number])
+        imports = "" if number == "03" else "from exceptions import NotFound"
+        more = f"{imports}\n{views}\n{row.more}"
     neighbour.copy(folder)
     neighbour.wire(folder, recipe(CHAPTERS[number]), place, more)
     for name, old, new in row.edits:

@@ -32,8 +32,3 @@ async def order(number):
 
 parent.register_blueprint(child)
 app.register_blueprint(parent)
-
-
-@app.get("/")
-async def index():
-    return "<h1>Orders</h1>"
