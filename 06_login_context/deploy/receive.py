@@ -50,7 +50,7 @@ def hold(lease: Lock) -> bool:
     try:
         return bool(lease.reacquire())
     except LockError:  # it has expired, or is new
-        token = f"{os.getpid()}-{secrets.token_hex(8)}"
+        token = f"{os.getpid()}-{secrets.token_hex(8)}"  # says which process has it
         return bool(lease.acquire(blocking=False, token=token))
 
 
