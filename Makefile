@@ -119,7 +119,7 @@ SIZE_requirements.txt = 1 MB
 SIZE_requirements-reader.txt = 3 MB
 SIZE_requirements-06.txt = 9 MB
 SIZE_requirements-dev.txt = 110 MB
-SIZE_requirements-bench.txt = 15 MB
+SIZE_requirements-bench.txt = 9 MB
 
 # A new .venv/bin/python is a link, and make takes it for as old as the Python that it points to. So
 # what was installed before is told in another way that it's lost.
