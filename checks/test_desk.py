@@ -281,11 +281,8 @@ def test_trap_no_referrer_makes_our_own_form_a_stranger(visit: Visit) -> None:
         return sent.value.request.header_value("Origin"), sent.value.status
 
     wrong = visit(url)
-    script = """() => { // the same as the header Referrer-Policy
-        const policy = { name: "referrer", content: "no-referrer" };
-        document.head.append(Object.assign(document.createElement("meta"), policy));
-    }"""
-    wrong.evaluate(script)
+    policy = '<meta name="referrer" content="no-referrer">'  # the same as the header
+    wrong.evaluate("policy => document.head.insertAdjacentHTML('beforeend', policy)", policy)
     assert answer(wrong) == ("null", 403)
     assert answer(visit(url)) == (url.split("/scan/")[0], 200)
     greeted(page, "ada")
@@ -298,7 +295,6 @@ def test_contacts_are_fetched_listed_searched_and_fetched_again(valkey: Any, vis
     page = visit()
     confirm(visit, link(page), "omar")
     expect(page.get_by_role("progressbar")).to_be_visible()
-    page.reload()
     expect(page.locator("#counted")).to_have_text(re.compile("[0-9]+ of 282"))
     greeted(page, "omar")
     expect(page.get_by_role("progressbar")).to_be_hidden()
@@ -665,7 +661,7 @@ def test_pages_wait_for_what_is_stopped_and_go_on(
     for tab in (page, waiting, confirmed):
         expect(tab.locator("#connection")).to_have_text(f"{said} Trying again …")
     page.wait_for_timeout(4_000)  # milliseconds; a page that doesn't wait asks thousands of times
-    assert 1 <= len([url for url in asked if url.endswith("/j/login")]) <= 4
+    assert 1 <= len([url for url in asked if url.endswith("/j/login")]) <= 10
     page.get_by_label("Search all contacts").fill("a")
     notes(page, said)
 
