@@ -1,13 +1,16 @@
-"""Which pages the book has, and the tables in them. They're parsed by the reader's `pages`."""
+"""Which pages the book has, their texts and tables. They're parsed by the reader's `pages`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from markdown_it.tree import SyntaxTreeNode
 
 from book import APPS, PAGE_NAMES, ROOT
 
 sys.path.append(str(ROOT / "reader"))  # for all checks: `pages`, `comparing` and `exercises`
 
-from pages import first_line, parse, text_of
+from pages import first_line, parse, place, text_of
 
 
 def pages_of(app: Path) -> list[Path]:
@@ -21,6 +24,13 @@ PAGES = [
     ROOT / "bench/README.md",
     *(page for app in APPS for page in pages_of(app)),
 ]
+
+
+def texts(page: Path) -> Iterator[tuple[str, SyntaxTreeNode]]:
+    """Yield each paragraph, heading and cell of *page*, with its place."""
+    for node in parse(text_of(page)).walk():
+        if node.type == "inline":
+            yield place(page, first_line(node)), node
 
 
 def tables(page: Path) -> list[list[tuple[int, list[str]]]]:

@@ -14,13 +14,12 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from markdown_it.tree import SyntaxTreeNode
 
 import book
 import pages
 import transcripts
 from book import APPS, CHAPTERS, COMBINED, ONE_TECHNIQUE, ROOT, STEPS, TECHNIQUES, title
-from book_pages import PAGES, pages_of
+from book_pages import PAGES, pages_of, texts
 from conftest import missing, side_by_side
 from diff import sources
 from pages import Block, Heading, blocks, headings, place, text_of
@@ -56,13 +55,6 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 each_app = pytest.mark.parametrize("app", APPS, ids=title)
 each_technique = pytest.mark.parametrize("chapter", ONE_TECHNIQUE, ids=title)
 each_of_two_versions = pytest.mark.parametrize("app", [*ONE_TECHNIQUE, *STEPS], ids=title)
-
-
-def texts(page: Path) -> Iterator[tuple[str, SyntaxTreeNode]]:
-    """Yield each paragraph, heading and cell of *page*, with its place."""
-    for node in pages.parse(text_of(page)).walk():
-        if node.type == "inline":
-            yield place(page, pages.first_line(node)), node
 
 
 def code(page: Path) -> Iterator[tuple[str, str]]:
