@@ -61,7 +61,7 @@ class Bot(Protocol):
         """Yield what comes for the account, and None every half second while nothing does.
 
         A message counts as received when the next one is asked for. Until then it would come
-        again, also to the next process. OSError: the connection is lost.
+        again, also to the next process. It never ends. OSError: the connection is lost.
         """
         ...
 
