@@ -31,10 +31,6 @@ FORM = "application/x-www-form-urlencoded"
 Statuses = tuple[int, ...]
 
 
-class Away(Exception):
-    """There was no response: refused, cut off, or none within the time limit."""
-
-
 @dataclass
 class Response:
     status: int
@@ -97,7 +93,17 @@ class Browser:
         self.cookie = ""
         self.sent = 0
 
-    def ask(
+    def ask(self, method: str, path: str, body: bytes | str, kind: str) -> Response:
+        headers = {"Cookie": self.cookie} | ({"Content-Type": kind} if body else {})
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, path, body or None, headers)
+            raw = connection.getresponse()
+            response = Response(raw.status, raw.headers, raw.read())
+        if found := re.search("desk=[^;]*", response.headers.get("Set-Cookie", "")):
+            self.cookie = found[0]
+        return response
+
+    def insist(
         self,
         method: str,
         path: str,
@@ -105,39 +111,23 @@ class Browser:
         kind: str = "application/json",
         *,
         wanted: Statuses = (200,),
-    ) -> Response:
-        """Send one request. The ledger judges the response unless its status is *wanted*."""
-        headers = {"Cookie": self.cookie} | ({"Content-Type": kind} if body else {})
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            with closing(connection):
-                connection.request(method, path, body or None, headers)
-                raw = connection.getresponse()
-                endless = raw.headers.get_content_type() == "text/event-stream"
-                response = Response(raw.status, raw.headers, b"" if endless else raw.read())
-        except (OSError, HTTPException) as error:
-            self.ledger.refused(f"{method} {path}", f"no response: {type(error).__name__}")
-            raise Away(path) from error
-        if found := re.search("desk=[^;]*", response.headers.get("Set-Cookie", "")):
-            self.cookie = found[0]
-        if response.status not in wanted:
-            self.ledger.judge(f"{method} {path}", response)
-        return response
-
-    def insist(
-        self, method: str, path: str, *content: Any, wanted: Statuses = (200,), again: Statuses = ()
+        again: Statuses = (),
     ) -> Response:
         """Send a request until its status is *wanted*; a repetition may also get one of *again*.
 
-        TimeoutError: it was not acknowledged in time.
+        The ledger judges all other responses. TimeoutError: it was not acknowledged in time.
         """
-        accepted = wanted
-        end = time.monotonic() + PATIENCE
+        accepted, end = wanted, time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            with suppress(Away):
-                response = self.ask(method, path, *content, wanted=accepted)
+            try:
+                response = self.ask(method, path, body, kind)
+            except (OSError, HTTPException) as error:
+                why = f"no response: {type(error).__name__}"
+                self.ledger.refused(f"{method} {path}", why)
+            else:
                 if response.status in accepted:
                     return response
+                self.ledger.judge(f"{method} {path}", response)
             accepted = wanted + again
             pause(0.05, 0.2)
         raise TimeoutError(f"{method} {path} of {self.account}: not within {PATIENCE} s")

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import missing
 from desks import Crew, children, until
-from ledger import Away, Browser, Ledger, Load, Stream
+from ledger import Browser, Ledger, Load, Stream
 
 pytestmark = pytest.mark.drill
 
@@ -115,8 +115,7 @@ def test_json_of_strangers_takes_no_memory(crew: Crew, size: int, times: int) ->
     body = b"[" + b'"x",' * (size // 4) + b"0]"
 
     def send(_: int) -> None:
-        with suppress(Away):
-            stranger.ask("POST", "/j/login", body, wanted=(400, 413))
+        stranger.insist("POST", "/j/login", body, wanted=(400, 413))
 
     send(0)
     before = megabytes(crew)

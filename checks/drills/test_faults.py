@@ -70,27 +70,24 @@ def drill(capsys: pytest.CaptureFixture[str]) -> Drill:
 # Processes
 
 
-MAIN = {
+PROCESSES = {
     "gunicorn": "web",
     "the Celery worker": "worker",
     "the receiver": "receive",
     "Valkey": "redis",
 }
+CHILDREN = {"a web process": "web", "a child of Celery's pool": "worker"}
 
 
-@pytest.mark.parametrize("what", MAIN)
+@pytest.mark.parametrize("what", PROCESSES)
 def test_nothing_is_lost_when_a_process_is_killed(crew: Crew, drill: Drill, what: str) -> None:
-    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_main(MAIN[what]))
+    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_main(PROCESSES[what]))
 
 
-@pytest.mark.parametrize(
-    ("what", "parent"), [("a web process", "web"), ("a child of Celery's pool", "worker")]
-)
-def test_nothing_is_lost_when_the_child_of_a_process_is_killed(
-    crew: Crew, drill: Drill, what: str, parent: str
-) -> None:
+@pytest.mark.parametrize("what", CHILDREN)
+def test_nothing_is_lost_when_a_child_is_killed(crew: Crew, drill: Drill, what: str) -> None:
     deaths = crew.deaths()
-    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_child(parent))
+    drill(f"SIGKILL to {what}", Load(crew), lambda: crew.kill_child(CHILDREN[what]))
     assert crew.deaths() == deaths  # gunicorn and Celery have replaced it
 
 
@@ -252,6 +249,6 @@ def test_nobody_is_logged_out_by_a_clock_that_is_wrong(
 def clocks(port: int) -> list[float]:
     """Return what gunicorn and itsdangerous at *port* take for the time: in Date, in a cookie."""
     browser = Browser(Ledger(), port, "ada").log_in()
-    date = browser.ask("GET", "/").headers["Date"]
+    date = browser.insist("GET", "/").headers["Date"]
     signed_at = browser.cookie.split(".")[-2]
     return [parsedate_to_datetime(date).timestamp(), bytes_to_int(base64_decode(signed_at))]

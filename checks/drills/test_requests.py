@@ -12,7 +12,6 @@ import shutil
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -112,25 +111,22 @@ PIECES = [
 FIRST_LINE = [
     b"GET POST PUT PATCH DELETE HEAD OPTIONS TRACE CONNECT PROPFIND get GE+T G\xff".split(),
     b"""* //a /[ /%zz /%00 /\xff http://a/j/users http://a:b@c/ a:80 /j /j/ /j// /j/../j/users
-        /J/users /j/users/ /j/users;a=b /j/users/%D9%A3 /j/users?page=1e9&per_page=0 /?%00=%ff
-        /j/users/1/block/ /j/login/qr/x /scan/x /uploads /uploads/.. /uploads/%2e%2e/app.py
-        /uploads/..%5capp.py /uploads/%00 /uploads//etc/passwd /static/..%2fapp.py""".split(),
-    b"HTTP/0.9 HTTP/1.0 HTTP/1.2 HTTP/2.0 HTTP/9.9 HTTP/1 http/1.1 HTTP/1.1.1 X/1.1".split(),
+        /j/users/%D9%A3 /j/users?page=1e9&per_page=0 /?%00=%ff /j/users/1/block/ /j/login/qr/x
+        /uploads/%2e%2e/app.py /uploads/..%5capp.py /uploads//etc/passwd /scan/x""".split(),
+    b"HTTP/0.9 HTTP/1.0 HTTP/2.0 HTTP/9.9 HTTP/1 http/1.1 HTTP/1.1.1 X/1.1".split(),
 ]
 NAMES = b"""X Host Content-Length Transfer-Encoding Content-Encoding Expect Connection Cookie Accept
     Content-Type Range If-None-Match If-Range If-Modified-Since Authorization Origin Sec-Fetch-Site
     Access-Control-Request-Method X-Request-ID X-Forwarded-For X-Forwarded-Host Last-Event-ID"""
 HEADERS = [
-    b"X", b": y", b" X: y", b"X : y", b"X\0Y: z", b"X_Y: z", b"X\xff: y", b"Host: [::1]",
-    b"Host: a:b", b"Content-Length: +5", b"Content-Length: 5, 5", b"Content-Length: 17000000",
-    b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Content-Encoding: gzip",
-    b"Expect: 100-continue", b"Connection: close", b"Connection: Upgrade\r\nUpgrade: websocket",
-    b"Cookie: desk=.eJw.x.y", b'Cookie: a="\\377', b"Accept: */*;q=x", b"Content-Type: x; a*=x'y",
-    b"Content-Type: application/json; charset=utf-7", b"Range: bytes=0-3", b"Range: bytes=9-1",
-    b"Range: bytes=" + b"0-," * 2000, b'If-None-Match: "x", W/"y', b'If-Range: "x"',
-    b"If-Range: Sat, 99 Nov 2026 99:99:99 GMT", b"If-Range: Sat, 01 Jan 0001 00:00:00 +2359",
-    b"Authorization: Basic x", b"Authorization: Digest a", b"Origin: null",
-    b"Sec-Fetch-Site: cross-site", b"Access-Control-Request-Method: PUT", b"Last-Event-ID: 9-1",
+    b"X", b": y", b" X: y", b"X : y", b"X\0Y: z", b"X_Y: z", b"Host: [::1]",
+    b"Content-Length: 5, 5", b"Content-Length: 17000000", b"Transfer-Encoding: gzip, chunked",
+    b"Expect: 100-continue", b"Connection: Upgrade\r\nUpgrade: websocket",
+    b"Cookie: desk=.eJw.x.y", b'Cookie: a="\\377', b"Accept: */*;q=x",
+    b"Content-Type: application/json; charset=utf-7", b"Range: bytes=9-1",
+    b"Range: bytes=" + b"0-," * 2000, b"If-Range: Sat, 99 Nov 2026 99:99:99 GMT",
+    b"If-Modified-Since: Sat, 01 Jan 0001 00:00:00 +2359", b"Authorization: Basic x",
+    b"Origin: null", b"Access-Control-Request-Method: PUT", b"Last-Event-ID: 9-1",
     b"\r\nGET /j/users/1 HTTP/1.1\r\nHost: a",  # a second request on the same connection
     *[name + b": " + value for name in NAMES.split() for value in PIECES],
 ]  # fmt: skip
@@ -142,19 +138,17 @@ BODIES = {
         b'{"type": "email", "type": []}', b"\xef\xbb\xbf{}", b"x" * 2**19,
     ],
     MULTIPART: [
-        b"--b", END, PART, PART + b"\r\nhalf", PART * 3 + b"\r\nx" + END,
+        b"--b", END, PART, PART + b"\r\nhalf", (PART + b"\r\nx\r\n") * 1500 + END,
         PART + b"Content-Type: \xff\r\nContent-Length: -1\r\n\r\nx" + END,
-        PART + b"Content-Type: multipart/mixed; boundary=b\r\n\r\nx" + END,
         PART.replace(b"a.txt", b"\xff\0/../" + b"x" * 5000) + b"\r\nx" + END,
         PART.replace(b"a.txt", b"\"; filename*=x'y'%zz") + b"\r\nx" + END,
         PART.replace(b'; filename="a.txt"', b"") + b"\r\n" + b"x" * 600_000 + END,
-        PART + b"X: " + b"y" * 70_000 + b"\r\n\r\nx" + END, (PART + b"\r\nx\r\n") * 1500 + END,
+        PART + b"X: " + b"y" * 70_000 + b"\r\n\r\nx" + END,
     ],
     FORM: [b"a=1&" * 3000, b"%ff=%00&account=%ff&action=\xff"],
     CHUNKED: [
-        *[size + b"\r\nhello\r\n0\r\n\r\n" for size in SIZES], b"5\r\nhello\r\n", b"5\r\nhel",
-        b"5\r\nhello0\r\n\r\n", b"5\nhello\n0\n\n", b"5\r\nhello\r\n0\r\nHost\0: x\r\n\r\n",
-        b"1\r\nx\r\n" * 3000 + b"0\r\n\r\n",
+        *[size + b"\r\nhello\r\n0\r\n\r\n" for size in SIZES], b"5\r\nhel", b"5\nhello\n0\n\n",
+        b"5\r\nhello\r\n0\r\nHost\0: x\r\n\r\n", b"1\r\nx\r\n" * 3000 + b"0\r\n\r\n",
     ],
 }  # fmt: skip
 # Werkzeug 3.1 makes two things a 500 that aren't the chapters' to mend: an OverflowError for a date
@@ -176,7 +170,8 @@ def change_parts(data: bytes, r: Random) -> bytes:
     separator = r.choice((b"\r\n", b""))
     parts = data.split(separator) if separator else [bytes([byte]) for byte in data]
     odd = HEADERS if separator else PIECES
-    at, new = r.randrange(len(parts)), r.choice((*[r.choice(odd)] * 4, r.choice(parts)))
+    at = r.randint(0, len(parts))
+    new = r.choice((*[r.choice(odd)] * 4, *parts[at : at + 1]))
     parts[at : at + r.randint(0, 2)] = [new[:70_000]] * r.choice((0, 1, 1, 1, 2, 150))
     return (separator if r.random() < 0.9 else separator[1:]).join(parts)
 
@@ -214,7 +209,7 @@ def mutated(good: list[bytes], number: int) -> bytes:
 # What errors look like, by chapter: their keys, and under which paths all of them are like that.
 # (In chapter 04, those that Werkzeug raises are still HTML.)
 CODED = {"error_code", "msg", "request"}
-FORMATS = {
+FORMATS: dict[str, tuple[set[str], tuple[str, ...]]] = {
     "03": ({"r", "msg"}, ("/j/",)),
     "05": (CODED, ("/j/", "/v1/")),
     "06": (CODED, ("/j/", "/uploads/", "/stream/")),
@@ -251,22 +246,6 @@ def statuses(received: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d) ", received)]
 
 
-def is_in_format(chapter: str, data: bytes, received: bytes) -> bool:
-    """Tell whether an error has the chapter's format, if the target is one of the API's paths."""
-    line = re.match(rb"([A-Z]+) (/[^ ?#]*)\S* HTTP/1\.[01]\r\n", data)
-    if chapter not in FORMATS or not line or line[1] == b"HEAD":
-        return True
-    keys, prefixes = FORMATS[chapter]
-    if not f"{unquote_to_bytes(line[2]).decode('latin-1')}/".startswith(prefixes):
-        return True
-    body = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")[2]
-    try:
-        error, _ = json.JSONDecoder().raw_decode(body.decode())  # behind it is another response
-        return set(error) - {"request_id", "errors"} == keys
-    except (TypeError, ValueError):
-        return False
-
-
 def fault(chapter: str, data: bytes, received: bytes) -> str:
     """Return what is wrong with what came back, or an empty string."""
     servers_own = any(mark in received for mark in SERVERS_OWN)
@@ -275,27 +254,31 @@ def fault(chapter: str, data: bytes, received: bytes) -> str:
         return "a traceback in the response"
     if [one for one in found if one >= 500 and not (servers_own and one in (501, 505))]:
         return f"status {found}"
-    if found and found[0] >= 400 and not servers_own and not is_in_format(chapter, data, received):
-        return f"an error in another format: {received[-200:]!r}"
+
+    line = re.match(rb"([A-Z]+) (/[^ ?#]*)\S* HTTP/1\.[01]\r\n", data)
+    if not found or found[0] < 400 or servers_own or not line or line[1] == b"HEAD":
+        return ""
+    keys, prefixes = FORMATS.get(chapter, (set(), ()))
+    body = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")[2]
+    if f"{unquote_to_bytes(line[2]).decode('latin-1')}/".startswith(prefixes):
+        try:
+            error, _ = json.JSONDecoder().raw_decode(body.decode())  # behind it, another response
+            assert set(error) - {"request_id", "errors"} == keys
+        except (AssertionError, TypeError, ValueError):
+            return f"an error in another format: {body[:200]!r}"
     return ""
 
 
 def drill(
     chapter: str, port: int, log: Path, renew: Callable[[], list[bytes]], times: int = TIMES
-) -> str:
-    """Send mutations of good requests, which *renew* returns; fail if some of them find a fault.
-
-    Return how many responses had which status; none has one for HTTP/0.9, and when one side left.
-    """
-    counts: Counter[str] = Counter()
+) -> None:
+    """Send mutations of good requests, which *renew* returns; fail if some of them find a fault."""
     good: list[bytes] = []
 
     def send_one(number: int) -> str:
         """Return what is wrong, if anything is."""
         data = mutated(good, number)
-        received = send(port, data, {7: 0.02, 8: 0}.get(number % 20))
-        counts[str(*statuses(received)[:1])] += 1
-        wrong = fault(chapter, data, received)
+        wrong = fault(chapter, data, send(port, data, {7: 0.02, 8: 0}.get(number % 20)))
         return wrong and f"{number} of seed {SEED}: {wrong}\n{data[:1000]!r} ({len(data)} bytes)"
 
     with ThreadPoolExecutor(AT_ONCE) as pool, log.open(errors="replace") as lines:
@@ -306,7 +289,6 @@ def drill(
             said = lines.read()  # since the last time
             if wrong or TRACEBACK in said:
                 pytest.fail("\n\n".join([f"From {first} on, {AT_ONCE} at once:", *wrong, said]))
-    return f"\n{chapter}, seed {SEED}: {dict(counts.most_common())}"
 
 
 @contextmanager
@@ -323,20 +305,14 @@ def flask_run(chapter: Path, temporary: Path) -> Iterator[tuple[str, int, Path]]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS[:5], ids=lambda chapter: chapter.name)
-def test_no_mutated_request_breaks_a_chapter(
-    chapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_mutated_request_breaks_a_chapter(chapter: Path, tmp_path: Path) -> None:
     good = of_pages(chapter)
     with flask_run(chapter, tmp_path) as (name, port, log):
-        counts = drill(name, port, log, lambda: good)
-        assert not fault(name, good[0], send(port, good[0]))  # it still works
-    with capsys.disabled():
-        print(counts)
+        drill(name, port, log, lambda: good)
+        assert statuses(send(port, good[0]))  # it still works
 
 
-def test_mutated_requests_break_nothing_of_the_desk_and_lose_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mutated_requests_break_nothing_of_the_desk_and_lose_nothing(tmp_path: Path) -> None:
     settings = {
         "FLASK_BOT_CLASS": "bots.SteadyBot",
         "FLASK_UPLOAD_LIMIT": LIMIT,
@@ -361,10 +337,8 @@ def test_mutated_requests_break_nothing_of_the_desk_and_lose_nothing(
         omar.send("hello")
         omar.upload(b"hello")
         before = belongings()
-        counts = drill("06", desk.port, desk.folder / "log", renew)
+        drill("06", desk.port, desk.folder / "log", renew)
         assert belongings() == before and not ledger.wrong
-    with capsys.disabled():
-        print(counts)
 
 
 # The drill itself
@@ -389,9 +363,3 @@ def test_the_drill_finds_a_bug(found: str, tmp_path: Path) -> None:
     good = of_pages(chapter)
     with flask_run(copy, tmp_path) as served, pytest.raises(pytest.fail.Exception, match=found):
         drill(*served, lambda: good, times=2000)
-
-
-def test_a_fault_behind_other_responses_is_found() -> None:
-    fine = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 304 NOT MODIFIED\r\nContent-Length: 99\r\n\r\n"
-    assert not fault("05", request("GET /j"), fine)
-    assert "500" in fault("05", request("GET /j"), fine + b"HTTP/1.1 500 X\r\n\r\n")
