@@ -403,16 +403,12 @@ def test_every_link_inside_the_repository_resolves(page: Path) -> None:
 
 @each_page
 def test_every_make_command_exists(page: Path) -> None:
-    makefile = text_of(ROOT / "Makefile")
-    known = {"": [""], "NN": [""]} | {chapter.name[:2]: [""] for chapter in CHAPTERS}
-    known["06"] = ["", *(str(number) for number in range(1, len(STEPS) + 2))]
     for where, line in code(page):
-        command = r"(?:^|&& |' )make ([a-z]+)(?:-(\d\d|NN))?\b(?:.* STEP=(\w+))?"
-        for goal, chapter, step in re.findall(command, line):
-            rule = rf"^{goal}-%:" if chapter else rf"^{goal}:"
-            assert re.search(rule, makefile, re.MULTILINE), f"{where}: there is no make {goal}"
-            assert chapter in known, f"{where}: there is no chapter {chapter}"
-            assert step in known[chapter], f"{where}: there is no step {step}"
+        command = r"(?:^|&& |' )make ([a-z]+(?:-\d\d|-NN)?)\b(?:.* (STEP=\w+))?"
+        for goal, step in re.findall(command, line):
+            dry = ["make", "-n", goal.replace("NN", "01"), *step.split()]
+            done = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, f"{where}: make {goal} {step}: {done.stderr}"
 
 
 @each_page
