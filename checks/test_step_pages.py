@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -96,7 +97,7 @@ def test_a_message_is_shown_once_whether_the_list_or_the_event_brings_it(
     page.get_by_text("I am 林徽因").click()
 
     def send(text: str) -> None:
-        form = {"id": f"{text}-{uuid.uuid4()}", "to": "lin", "text": text}
+        form: Any = {"id": f"{text}-{uuid.uuid4()}", "to": "lin", "text": text}
         assert page.request.post(f"{ours}messages?as=ada", form=form).status == 201
 
     def before_the_stream(route: Route) -> None:
