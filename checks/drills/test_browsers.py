@@ -11,9 +11,9 @@ import pytest
 
 from browsers import Engine, faults, started
 from desk import Desk
-from desks import until
 from ledger import Browser, Ledger
 from report import FULL
+from servers import until
 
 pytestmark = [
     pytest.mark.drill,

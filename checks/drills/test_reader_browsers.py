@@ -11,9 +11,9 @@ import pytest
 
 import pages
 from browsers import Engine, faults, started
-from desks import until
 from reading import CHAPTERS, reader
 from report import FULL
+from servers import until
 
 pytestmark = pytest.mark.drill
 
