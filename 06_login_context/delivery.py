@@ -38,7 +38,7 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
         number = pipe.zscore(ids, own_id)
         if number is not None:
             known = pipe.zrange(history, number, number, byscore=True)
-            if known:  # else it has just been dropped
+            if known:  # else it has been trimmed just now
                 return dict(json.loads(known[0]))
         newest = pipe.zrange(ids, -1, -1, withscores=True)
 

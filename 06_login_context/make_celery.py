@@ -41,8 +41,8 @@ def configure(celery: Celery, app: Flask) -> None:
         broker_connection_max_retries=None,  # a worker without Redis gives up after 46 minutes
         broker_transport_options={
             "visibility_timeout": timeout,  # the task of a killed worker waits for an hour
-            # A worker looks for such tasks every 100 seconds: at every 10th of these intervals,
-            # 10 seconds each.
+            # A worker looks for such tasks every 100 seconds: by default at every 10th interval
+            # of 10 seconds.
             "unacked_restore_interval": max(1, timeout // 10),
             "unacked_restore_throttle": 1,
             # With a broker that accepts connections and never responds, .delay() takes minutes.
@@ -54,8 +54,8 @@ def configure(celery: Celery, app: Flask) -> None:
         # .delay() also waits for a result backend, up to 19 seconds. There is one as soon as
         # somebody sets CELERY_RESULT_BACKEND in the environment.
         task_ignore_result=True,
-        # A worker takes four tasks for each of its processes, and the timeout of all four begins.
-        # If it can't acknowledge one, it believes for good that it still has it, and takes less.
+        # A worker takes four tasks for each of its processes, and the timeout of all four runs.
+        # One that it fails to acknowledge takes up a place for good.
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=0,
         # After a lost connection the task runs on, although it goes to another worker as well.

@@ -28,7 +28,7 @@ TEMPORARY = (OSError, RedisError)  # after these, Celery tries again
 def patience() -> int:
     """Return for how many seconds a fetch that is silent counts as under way.
 
-    Twice as long as it takes until the task of a worker that was killed goes to another.
+    Twice the time after which another worker takes the task of one that was killed.
     """
     return 2 * int(current_app.config["VISIBILITY_TIMEOUT"])
 
@@ -38,10 +38,10 @@ def start_fetch(login_id: str) -> None:
     has ended."""
     account = account_of(login_id)
     key = f"fetching:{account}"
-    # Two seconds at first: if the task can't be sent, the next attempt finds nothing under way.
+    # Only two seconds, so that another try is possible soon if the task can't be sent.
     if redis.set(key, "{}", nx=True, ex=2):
         retrieve_data.delay(login_id, account)
-        redis.expire(key, patience())  # if it's there: the task may be done already
+        redis.expire(key, patience())  # does nothing if the task has ended and deleted it
 
 
 def report(account: str, kind: str, done: int, total: int) -> None:

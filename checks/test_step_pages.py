@@ -96,9 +96,9 @@ def test_a_message_is_shown_once_whether_the_list_or_the_event_brings_it(
     page.get_by_text("I am Ada").click()
     page.get_by_text("I am 林徽因").click()
 
-    def send(text: str) -> None:
-        form: Any = {"id": f"{text}-{uuid.uuid4()}", "to": "lin", "text": text}
-        assert page.request.post(f"{ours}messages?as=ada", form=form).status == 201
+    def send(text: str, id: str = "", sender: str = "ada", to: str = "lin") -> None:
+        form: Any = {"id": id or str(uuid.uuid4()), "to": to, "text": text}
+        assert page.request.post(f"{ours}messages?as={sender}", form=form).status == 201
 
     def before_the_stream(route: Route) -> None:
         send("before-the-stream")
@@ -119,6 +119,12 @@ def test_a_message_is_shown_once_whether_the_list_or_the_event_brings_it(
     with page.expect_response("**/messages?as=lin"):
         page.reload()
     for text in ("before-the-stream", "faster-than-the-list"):
+        expect(shown.get_by_text(text)).to_have_count(1)
+
+    same = f"chosen-by-both-{uuid.uuid4()}"
+    send("from-ada", same)
+    send("from-lin", same, sender="lin", to="ada")
+    for text in ("from-ada", "from-lin"):
         expect(shown.get_by_text(text)).to_have_count(1)
 
 

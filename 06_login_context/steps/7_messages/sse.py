@@ -78,7 +78,7 @@ class SSE:
         """Send *data* (JSON) to *channel*; return the event's id. *type*: one word of yours.
         *last*: ends the streams that hear it. *redis*: a pipeline that the event is to be part of.
         """
-        # A line break would end the event. JSON has them only where a space does as well.
+        # A line break would end the event. In JSON, outside of strings, a space means the same.
         text = re.sub(r"[\r\n]", " ", self.app.json.dumps(data))
         entry: Any = {"channel": channel, "type": type, "data": text, "last": int(last)}
         return (redis or self.redis).xadd(self.key, entry, maxlen=self.app.config["SSE_HISTORY"])
@@ -116,7 +116,7 @@ class SSE:
 
     def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[str]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
-        # Not in the view: if its response is never sent, nothing here runs, and no finally does.
+        # Here, not in the view: of a response that's never sent, no finally would run.
         stream: Stream = queue.SimpleQueue()
         self.add(stream, channels)
         try:
@@ -142,7 +142,7 @@ class SSE:
                 if len(entries) == PAGE:  # more was missed
                     entries = self.after(sent)
                     continue
-                try:  # half, because the first write to a closed browser succeeds
+                try:  # half: the first write to a closed browser succeeds, the second notices
                     entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
                 except queue.Empty:
                     entries = []

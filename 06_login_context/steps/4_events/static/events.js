@@ -32,7 +32,7 @@ const failed = (error) => say("summary", `No answer: ${error.message}`, "bad");
 const load = () => ask(urls.contacts).then(show).catch(failed);
 
 function open() {
-  // A browser that reconnects says which event was its last; a new EventSource has to be told.
+  // A browser that reconnects names its last event. A new EventSource can't, so the URL does.
   const source = new EventSource(`${urls.stream}?lastEventId=${newest}`);
   source.addEventListener("progress", ({ data }) => show({ fetching: JSON.parse(data) }));
   source.addEventListener("contacts", load);

@@ -19,6 +19,8 @@ async function ask(method, path, account, body) {
   return response.json();
 }
 
+const idOf = ({ id, from_id }) => `${from_id} ${id}`; // two senders may choose the same id
+
 // A request for one message: sending it twice means sending the same request twice.
 function request(from, to, text) {
   const body = new URLSearchParams({ id: randomId(), to, text });
@@ -41,7 +43,7 @@ class Column {
     stream.addEventListener("message", ({ data }) => {
       const message = JSON.parse(data);
       // It may have been loaded as well.
-      if (!this.messages.some(({ id }) => id === message.id)) this.messages.unshift(message);
+      if (!this.messages.some((one) => idOf(one) === idOf(message))) this.messages.unshift(message);
       this.show();
     });
     stream.addEventListener("reset", () => location.reload()); // nobody knows what was missed
@@ -54,9 +56,9 @@ class Column {
 
   async load() {
     const stored = await ask("GET", "/messages", this.account);
-    const ids = new Set(stored.map(({ id }) => id));
+    const ids = new Set(stored.map(idOf));
     // An event may have been faster than this response.
-    this.messages = [...this.messages.filter(({ id }) => !ids.has(id)), ...stored];
+    this.messages = [...this.messages.filter((one) => !ids.has(idOf(one))), ...stored];
     this.show();
   }
 
