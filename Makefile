@@ -89,6 +89,7 @@ fix: .venv/requirements-dev.txt
 	@$(VENV) checks/carry.py
 	@$(VENV) -m ruff check --quiet --fix . || true
 	@$(VENV) -m ruff format --quiet .
+	@echo "Rerunning the transcripts: half a minute."
 	@$(VENV) checks/transcripts.py
 	@echo "make test says what is left to do by hand."
 

@@ -82,10 +82,13 @@ def check_origin(origin: str) -> None:
     """Raise ValueError if browsers send *origin* in another form, because it would never match."""
     if not origin.isascii():
         raise ValueError(f"CORS_ORIGINS: {origin!r} needs punycode, as in xn--bcher-kva.example")
-    url = urlsplit(origin)
+    try:
+        url, port = urlsplit(origin), urlsplit(origin).port
+    except ValueError as error:
+        raise ValueError(f"CORS_ORIGINS: {origin!r}: {error}") from None
     if not url.netloc or "*" in origin or origin != f"{url.scheme}://{url.netloc}".lower():
         raise ValueError(f"CORS_ORIGINS: {origin!r} is not just scheme://host:port in lower case")
-    if (url.scheme, url.port) in [("http", 80), ("https", 443)]:
+    if (url.scheme, port) in [("http", 80), ("https", 443)]:
         raise ValueError(f"CORS_ORIGINS: {origin!r} has a port that browsers leave out")
 
 

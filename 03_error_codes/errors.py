@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import click
 from flask import Flask, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 
 class Error(NamedTuple):
@@ -71,6 +71,9 @@ def http_error(error: HTTPException) -> HTTPException | Response:
     status = error.code or 500
     if status < 400 or error.response is not None or not is_api_request():
         return error
+
+    if isinstance(error, InternalServerError) and error.original_exception is None:
+        current_app.logger.error("%s", error)  # by abort(500, ...): Flask logs only bugs
 
     code, message = status, error.name
     if status in FOR_STATUS:

@@ -159,7 +159,7 @@ def print_errors() -> None:
     """List the error codes, what they mean and what to do."""
     kinds: list[type[ApiException]] = [ApiException, *ApiException.__subclasses__()]
     for kind in sorted(kinds, key=lambda kind: kind.error_code):
-        click.echo(f"{kind.error_code:4} {kind.code or 500} {kind.msg!s:20}{kind.__doc__ or ''}")
+        click.echo(f"{kind.error_code:4} {kind.code or 500} {kind.msg!s:19} {kind.__doc__ or ''}")
 
 
 def init_app(app: Flask) -> None:

@@ -65,6 +65,15 @@ def clone(tmp_path: Path) -> Path:
     return copy_of_the_book(tmp_path)
 
 
+@pytest.fixture
+def repository(clone: Path) -> Path:
+    """A copy of the project as a fresh clone."""
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The book"]):
+        subprocess.run([*git, *arguments], cwd=clone, check=True)
+    return clone
+
+
 def side_by_side(
     request: pytest.FixtureRequest, parameter: str, function: Callable[..., Any], at_once: int
 ) -> Iterator[dict[Any, Future[Any]]]:

@@ -115,15 +115,6 @@ def test_the_reader_and_curl_print_the_same(chapter: Path, tmp_path: Path) -> No
 # Exercises
 
 
-@pytest.fixture
-def repository(clone: Path) -> Path:
-    """A copy of the project as a fresh clone."""
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The book"]):
-        subprocess.run([*git, *arguments], cwd=clone, check=True)
-    return clone
-
-
 def checked(form: Locator) -> Locator:
     form.get_by_role("button", name="Check my edit").click()
     expect(form.locator("[role=status]")).to_have_text("Checked.", timeout=3 * TIMEOUT)

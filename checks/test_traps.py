@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,22 @@ TRAPS = {name.removeprefix("test_trap_"): path for name, path in traps().items()
 
 def test_every_trap_is_in_one_list() -> None:
     listed = [name for entries in LISTS for name in entries]
-    assert sorted(TRAPS) == sorted(listed)
+    assert len(listed) == len(set(listed))
+    assert TRAPS.keys() - set(listed) == set(), "not in checks/traps/"
+    assert set(listed) - TRAPS.keys() == set(), "has no test"
+
+
+def app_of(name: str) -> Path:
+    """Return the folder that a trap's test runs in, and its file is in; relative to ROOT."""
+    folder = TRAPS[name].parent
+    return folder.parent if folder.name == "tests" else folder
+
+
+@pytest.mark.parametrize("name", WITHOUT_FIX)
+def test_the_fix_of_a_trap_stands_once_in_its_file(name: str) -> None:
+    file, fix, _ = WITHOUT_FIX[name].values()
+    path = ROOT / app_of(name) / file
+    assert path.read_text(encoding="utf-8").count(fix) == 1, f"{path}: {fix}"
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +50,10 @@ def said(
     def without_fix(name: str) -> str:
         folder = tmp_path_factory.mktemp("trap")
         copy = copy_of_the_book(folder)
-        tests = TRAPS[name]
-        app = tests.parent.parent if tests.parent.name == "tests" else tests.parent
+        tests, app = TRAPS[name], app_of(name)
         file, fix, wrong = WITHOUT_FIX[name].values()
         path = copy / app / file
         source = path.read_text(encoding="utf-8")
-        assert source.count(fix) == 1, f"{app}/{file}: not once there: {fix}"
         path.write_text(source.replace(fix, wrong), encoding="utf-8")
         modules = ROOT / "02_cors/frontend/node_modules"
         if modules.exists():

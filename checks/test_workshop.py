@@ -30,6 +30,16 @@ def test_nobody_knows_a_vulnerability_in_what_the_locks_name(tmp_path: Path) -> 
     assert done.returncode == 0, [package for package in packages if package.get("vulns")]
 
 
+def test_an_edit_of_a_copy_is_not_lost(repository: Path) -> None:
+    copy = repository / "05_catch_all/exceptions.py"
+    copy.write_text(f"{copy.read_text(encoding='utf-8')}# mine\n", encoding="utf-8")
+    carry = [sys.executable, "checks/carry.py"]
+    done = subprocess.run(carry, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "05_catch_all/exceptions.py is a copy, and edited" in done.stderr
+    assert copy.read_text(encoding="utf-8").endswith("# mine\n")
+
+
 def test_make_fix_carries_formats_and_reruns(clone: Path) -> None:
     (clone / ".venv").symlink_to(ROOT / ".venv")
     original = clone / "04_http_exception_subclass/exceptions.py"

@@ -476,6 +476,9 @@ NEVER_SENT = {
     "": "scheme://host:port",
     "http://a.example:80": "port that browsers leave out",
     "https://a.example:443": "port that browsers leave out",
+    "https://a.example:99999": "CORS_ORIGINS: 'https://a.example:99999': Port out of range",
+    "http://a.example:port": "CORS_ORIGINS: 'http://a.example:port': Port could not be",
+    "https://[::1": "CORS_ORIGINS: 'https://[::1': Invalid IPv6 URL",
 }
 
 

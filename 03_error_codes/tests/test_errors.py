@@ -109,10 +109,13 @@ def test_a_status_without_an_entry_is_its_own_code(client: FlaskClient) -> None:
     assert set(answer.allow) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_what_an_abort_says_stays_on_the_server(app: Flask, client: FlaskClient) -> None:
+def test_what_an_abort_says_stays_on_the_server(
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
     app.add_url_rule("/j/db", view_func=lambda: abort(500, "psycopg2: password=hunter2"))
     app.add_url_rule("/j/bad", "bad", lambda: abort(400, ValueError("line 7")))
     assert sent(client.get("/j/db")) == (500, {"r": 1000, "msg": "unknown_error"})
+    assert caplog.messages == ["500 Internal Server Error: psycopg2: password=hunter2"]
     assert sent(client.get("/j/bad")) == (400, {"r": 400, "msg": "Bad Request"})
 
 

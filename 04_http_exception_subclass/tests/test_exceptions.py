@@ -568,7 +568,7 @@ class Taken(ApiException):  # without a docstring
 
 def test_flask_errors_lists_errors_of_the_app_too(app: Flask) -> None:
     output = app.test_cli_runner().invoke(args=["errors"]).output
-    assert "2003 409 {'account': 'taken'}\n" in output
+    assert "2003 409 {'account': 'taken'} \n" in output
 
 
 def test_a_command_says_what_it_does(app: Flask) -> None:
