@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -42,22 +41,6 @@ def copy_of_the_book(folder: Path) -> Path:
     """Return a copy without its .venv, in a folder whose name is hard on careless scripts."""
     ignore = shutil.ignore_patterns(".git", ".venv", *NOT_OURS)
     return Path(shutil.copytree(ROOT, folder / "a b 中文", ignore=ignore))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A temporary folder that ends with the tests, and whose name is short enough for sockets.
-
-    Chapter 06 leaves the folder of its socket behind, so that nobody else can take its name.
-    """
-    tmp_path_factory.getbasetemp()  # pytest's own stays where it is
-    with (
-        tempfile.TemporaryDirectory(prefix="book-") as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("TMPDIR", folder)
-        patch.setattr(tempfile, "tempdir", folder)
-        yield
 
 
 @pytest.fixture
