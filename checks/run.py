@@ -24,18 +24,14 @@ CHECKS = ROOT / "checks"
 
 # More at once doesn't pay on two cores. With fewer the cores are idle, because many tests wait.
 AT_ONCE = 3
-# What takes longest begins first: chapter 06, its last step, and the checks.
-LONGEST = [COMBINED.name, title(STEPS[-1]), "checks"]
+# What takes longest begins first: the checks, chapter 06, and its last step.
+LONGEST = ["checks", COMBINED.name, title(STEPS[-1])]
 # Tests of chapter 06 that mostly wait, for a timeout or a worker: beside the others.
 WAITING = ["tests/test_tasks.py", "tests/test_sse.py"]
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
 # that other tests shouldn't meet. What needs packages of Node is in one group, because two
 # processes mustn't install them at once. What takes longest begins first.
 DRILLS = {
-    "desk": ["test_desk.py", "test_nginx.py"],
-    "processes": ["test_processes.py"],
-    "others": [],  # the files that aren't listed here
-    "faults": ["drills/test_faults.py"],
     "browser": [
         "test_uploads_browser.py",
         "test_cors_browser.py",
@@ -43,8 +39,13 @@ DRILLS = {
         "test_use.py",
         "test_use_steps.py",
     ],
+    "desk": ["test_desk.py", "test_nginx.py"],
+    "others": [],  # the files that aren't listed here
     "reader": ["test_reader.py"],
+    "faults": ["drills/test_faults.py"],
+    "processes": ["test_processes.py"],
     "make": ["test_make.py"],
+    "requests": ["drills/test_requests.py"],
     "exercises": ["test_exercises.py", "test_lies.py"],
     "traps": ["test_traps.py"],
 }

@@ -83,7 +83,7 @@ def test_the_worker_fetches_while_the_page_asks_how_far_it_is(
     )
     names = [contact["name"] for contact in of_all_kinds]
     assert len(names) == 282 and "林徽因" in names
-    assert state(client)["fetching"] is None
+    until(lambda: state(client)["fetching"] is None)
     until(lambda: in_redis(client) == 0)
 
 
