@@ -72,6 +72,8 @@ class Part:
         # The reader's shell may have settings for running a chapter; they aren't for its tests.
         env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PYTHONPATH"))}
         env["NO_PROXY"] = env["no_proxy"] = "127.0.0.1,localhost"
+        # A process that is killed leaves its temporary files. These go with the report.
+        env["TMPDIR"] = str(self.report.parent)
         # No test uses the plugins of Celery, anyio and Hypothesis. Loading them takes longer than
         # pytest itself, and the checks start it some three hundred times.
         env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -161,7 +163,7 @@ def main(names: list[str]) -> int:
     parts = chosen(names)
     alone = [part for part in parts if part.name == ALONE]
     try:
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             for number, part in enumerate(parts):
                 part.report = Path(temporary, f"{number}.xml")
                 part.log = part.report.with_suffix(".log") if len(parts) > 1 else None
