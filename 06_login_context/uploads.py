@@ -50,15 +50,18 @@ def upload_folder(app: Flask) -> Path:
 def save(file: FileStorage) -> str:
     """Store *file* unless it's there already; return its name, which matches ``NAME``.
 
-    Raises RequestEntityTooLarge (413) above ``UPLOAD_LIMIT``, and OSError if it can't be written.
+    Raises BadRequest (400) if it has no name, RequestEntityTooLarge (413) above ``UPLOAD_LIMIT``,
+    and OSError if it can't be written.
     """
+    if not file.filename:
+        abort(400, "No file was chosen.")  # a form sends an empty one then
     file.seek(0, os.SEEK_END)
     if file.tell() > current_app.config["UPLOAD_LIMIT"]:
         abort(413)
 
     file.seek(0)
     digest = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    filename = digest + os.path.splitext(file.filename or "")[1].lower()
+    filename = digest + os.path.splitext(file.filename)[1].lower()
     if not re.fullmatch(NAME, filename):
         filename = f"{digest}.bin"
     target = upload_folder(current_app) / filename
@@ -93,7 +96,7 @@ def upload() -> tuple[dict[str, str], int, dict[str, str]]:
     """
     request.max_content_length = current_app.config["UPLOAD_LIMIT"]
     files = request.files.getlist("file")
-    if len(files) != 1 or not files[0].filename:
+    if len(files) != 1:
         abort(400, "Send exactly one file, in the multipart field 'file'.")
     filename = save(files[0])
     url = url_for("uploaded_file", filename=filename)

@@ -45,7 +45,7 @@ EXECUTED = {
 LOCK = dict(re.findall(r"(?m)^([\w.-]+)(?:\[.*\])?==(\S+)", text_of(ROOT / "requirements-dev.txt")))
 SHELL = ("console", "sh")
 # Code lines of a chapter's app, without article.py and tests. What is more belongs elsewhere.
-MOST_LINES = {"01": 110, "02": 110, "03": 110, "04": 130, "05": 210}
+MOST_LINES = {"01": 112, "02": 110, "03": 110, "04": 130, "05": 210}
 MOST_LINES_OF_AN_ARTICLE = 45
 # Code lines that a step has and the step that it builds on hasn't; deploy/ is plumbing.
 MOST_OWN_LINES = 200

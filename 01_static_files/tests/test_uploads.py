@@ -493,3 +493,14 @@ def test_a_view_of_ones_own_may_store_with_save(app: Flask, client: FlaskClient)
 
     answer = client.post("/photos", data={"photo": (BytesIO(PNG), "a.png")})
     assert fetch(client, answer.text).data == PNG
+
+
+def test_what_a_form_sends_if_no_file_was_chosen_is_not_stored(
+    app: Flask, client: FlaskClient
+) -> None:
+    @app.post("/photos")
+    def photos() -> str:
+        return uploads.save(request.files["photo"])
+
+    assert client.post("/photos", data={"photo": (BytesIO(), "")}).status_code == 400
+    assert stored(app) == []
