@@ -40,6 +40,11 @@ assert client.post("/logout").status_code == 200
 client.set_cookie("session", cookie.value)
 assert client.get("/me").status_code == 401  # a copy of the cookie is worth nothing
 assert client.post("/logout").status_code == 200
+client.post("/login/ada")
+cookie = client.get_cookie("session")
+client.post("/login/lin")
+client.set_cookie("session", cookie.value)
+assert client.get("/me").status_code == 401  # a login over another one ends that
 """,
     "3_task": """
 import subprocess, sys
@@ -81,6 +86,7 @@ for one, account in ((phone, "ada"), (late, "lin")):
     with app.app_context(), one.session_transaction() as session:
         session["login"] = logins.create(account)
 assert "<form" in phone.get(path).text
+assert phone.head(path, headers={"Origin": "https://evil.example"}).status_code == 200
 assert client.post("/login", data={"key": code["key"]}).status_code == 401
 assert phone.post(path).json == {"confirmed": True}
 assert late.post(path).json == {"confirmed": False}
@@ -135,7 +141,7 @@ def redis_url() -> Iterator[str]:
 
 def copy_step(folder: Path, step: Path, redis_url: str) -> None:
     copy_into(folder, step)
-    app = recipe(step).app.replace("redis://127.0.0.1:6379", redis_url)  # the reader's server
+    app = recipe(step).app.replace("redis://127.0.0.1:6379/0", redis_url)  # the reader's server
     (folder / "app.py").write_text(app, encoding="utf-8")
 
 
@@ -152,6 +158,70 @@ def test_the_app_to_copy_works_in_an_empty_folder(
 ) -> None:
     copy_step(tmp_path, step, redis_url)
     try_out(tmp_path, step, PROBES[step.name])
+
+
+# The app of step 2, with its block for Flask-Login between these two.
+BEFORE_FLASK_LOGIN = """
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
+from flask_login import logout_user
+
+login_manager = LoginManager(app)
+
+def find_user(account):
+    user = User()
+    user.id = account
+    return user
+
+"""
+WITH_FLASK_LOGIN = """
+@app.post("/sign-in/<account>")
+def sign_in(account):
+    user = find_user(account)
+    if login_id := request.args.get("claimed"):  # as in step 5
+        user.new_login = lambda: login_id
+    login_user(user, remember=True)
+    return account
+
+@app.get("/home")
+@login_required
+def home():
+    return current_user.id
+
+@app.post("/sign-out")
+def sign_out():
+    end_login()
+    return ""
+"""
+COPIES = """
+import app as module
+import logins
+with app.app_context():
+    claimed = logins.create("ada")
+    count = logins.redis.dbsize()
+    assert module.find_user("ada") == module.find_user("ada")
+    assert logins.redis.dbsize() == count
+for query in "", f"?claimed={claimed}":
+    assert client.post(f"/sign-in/ada{query}").text == client.get("/home").text == "ada"
+    copies = []
+    for names in [("session",), ("remember_token",), ("session", "remember_token")]:
+        copies.append(app.test_client())
+        for name in names:
+            copies[-1].set_cookie(name, client.get_cookie(name).value)
+    assert [copy.get("/home").status_code for copy in copies] == [200] * 3
+    assert client.post("/sign-out").status_code == 200
+    assert [copy.get("/home").status_code for copy in copies] == [401] * 3
+"""
+
+
+def test_with_flask_login_a_logout_reaches_every_copy_of_a_cookie(
+    tmp_path: Path, redis_url: str
+) -> None:
+    copy_step(tmp_path, STEPS[1], redis_url)
+    block = recipe(STEPS[1]).extras["Flask-Login"]
+    with (tmp_path / "app.py").open("a", encoding="utf-8") as app:
+        app.write(f"{BEFORE_FLASK_LOGIN}{block}{WITH_FLASK_LOGIN}")
+        app.write("from flask import request")
+    try_out(tmp_path, STEPS[1], COPIES)
 
 
 def told(step: Path, language: str) -> list[str]:
