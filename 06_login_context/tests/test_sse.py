@@ -27,7 +27,7 @@ from werkzeug.test import create_environ
 from conftest import HERE, until
 from deploy.connection import connect
 from exceptions import NotFound
-from sse import SSE, Stream
+from sse import SSE, Queue
 
 SERVERS = {
     "gevent": ["gunicorn", "--no-control-socket", "--graceful-timeout=1", "--worker-class=gevent"],
@@ -381,7 +381,7 @@ def test_what_is_trimmed_while_the_browser_reads_leaves_no_gap(
     sse.publish("live", channel="all")  # it waits in the queue, beyond the gap
     got.extend(stream)  # it ends
     assert [event["data"] for event in got] == [str(number) for number in range(1, len(got) + 1)]
-    assert len(got) < 190 and not sse.streams
+    assert len(got) < 190 and not sse.queues
     assert "A stream ends: LookupError" in caplog.text
     assert next(told(read(client, last=got[-1]["id"]))) == "{}"  # the reset
 
@@ -401,7 +401,7 @@ def test_redis_that_goes_away_while_the_browser_reads_ends_the_stream(
     got = list(stream)  # it ends, as if there were no more: the browser comes back
     assert len(got) < 90
     assert "A stream ends: network:ConnectionError" in caplog.text  # as redis-py shows it
-    assert not sse.streams
+    assert not sse.queues
 
 
 # Redis
@@ -618,7 +618,7 @@ def test_trap_a_generator_that_never_started_runs_no_finally(app: Flask, sse: SS
     # Without the test client, which reads the beginning.
     sent: Any = app.wsgi_app(create_environ("/stream"), lambda *_: lambda _: None)
     sent.close()
-    assert not sse.streams and not sse.by_channel
+    assert not sse.queues and not sse.by_channel
 
 
 @pytest.mark.parametrize("what", ["raises", "replaces"])
@@ -635,13 +635,13 @@ def test_a_hook_that_keeps_the_response_from_being_sent_takes_no_place(
 
     kept = [client.get("/stream") for _ in range(4)]  # garbage would be collected
     assert [answer.status_code for answer in kept] == [500] * 4
-    assert not sse.streams and not sse.by_channel
+    assert not sse.queues and not sse.by_channel
 
 
 def test_head_opens_nothing(client: FlaskClient, sse: SSE) -> None:
     answer = client.head("/stream")
     assert answer.mimetype == "text/event-stream"
-    assert not sse.streams
+    assert not sse.queues
 
 
 def test_head_needs_what_get_needs(client: FlaskClient, sse: SSE) -> None:
@@ -710,13 +710,13 @@ def test_a_stream_that_may_not_open_leaves_nothing_behind(app: Flask, sse: SSE) 
 
     sse.seconds_left = seconds_left
     assert app.test_client().get("/stream").status_code == 404
-    assert not sse.streams and not sse.by_channel
+    assert not sse.queues and not sse.by_channel
 
 
-class Touched(dict[str, set[Stream]]):
+class Touched(dict[str, set[Queue]]):
     """Notes which channels are looked at."""
 
-    def __init__(self, channel: str, stream: Stream) -> None:
+    def __init__(self, channel: str, stream: Queue) -> None:
         super().__init__({channel: {stream}})
         self.asked: list[str] = []
 
@@ -729,7 +729,7 @@ class Touched(dict[str, set[Stream]]):
 
 
 def test_an_event_touches_the_streams_of_its_channel_alone(sse: SSE) -> None:
-    everybody: list[Stream] = [SimpleQueue() for _ in range(1000)]
+    everybody: list[Queue] = [SimpleQueue() for _ in range(1000)]
     for number, stream in enumerate(everybody):
         sse.add(stream, {f"account:{number}"})
     fields = {"channel": "account:7", "type": "message", "data": "1", "last": "0"}
@@ -779,7 +779,7 @@ def test_a_stream_that_is_forgotten_inside_the_lock_is_removed(sse: SSE) -> None
 
     thread = threading.Thread(target=forget, daemon=True)
     thread.start()
-    until(lambda: not sse.streams)
+    until(lambda: not sse.queues)
 
 
 def test_streams_that_open_together_wait_for_each_other(server: ValkeyServer) -> None:

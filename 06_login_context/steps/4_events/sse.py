@@ -22,14 +22,14 @@ from flask import Flask, Response, request
 from redis import BlockingConnectionPool, Redis, RedisError
 from werkzeug.exceptions import ServiceUnavailable
 
-PAGE = 20  # entries that are read from Redis at a time, because each may be large
 DEFAULTS = {"SSE_MAX_STREAMS": 500, "SSE_QUEUE": 100, "SSE_HEARTBEAT": 15, "SSE_HISTORY": 1000}
 # Without no-transform a proxy may compress the stream, and hold it back until it ends (RFC 9111,
 # 5.2.2.6). nginx reads the other header.
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
+PAGE = 20  # entries that are read from Redis at a time, because each may be large
 Entry = tuple[str, dict[str, str]]  # id, event: channel, type, data, last ("1" ends the streams)
-Stream = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
+Queue = queue.SimpleQueue[list[Entry] | None]  # what a browser hasn't been sent yet; None: the end
 
 
 @lru_cache  # all streams ask about the same event
@@ -65,9 +65,10 @@ class SSE:
 
         self.app, self.key = app, key
         self.channels, self.seconds_left = channels, seconds_left
-        self.streams: set[Stream] = set()
-        self.by_channel: dict[str, set[Stream]] = {}
-        # R, because Python may end a forgotten stream, which calls remove(), while it is in add().
+        self.queues: set[Queue] = set()
+        self.by_channel: dict[str, set[Queue]] = {}
+        # R: while this thread is in add(), Python may close a forgotten generator. That calls
+        # remove(), where a Lock would wait for itself.
         self.lock = threading.RLock()
         self.reader: threading.Thread | None = None  # not started yet: a fork would lose it
         app.add_url_rule("/stream", "stream", self.stream)
@@ -104,7 +105,7 @@ class SSE:
         newest = entries[0][0] if entries else self.publish(None, channel="")
         end = time.monotonic() + self.seconds_left()  # B
 
-        if len(self.streams) >= self.app.config["SSE_MAX_STREAMS"]:
+        if len(self.queues) >= self.app.config["SSE_MAX_STREAMS"]:
             raise ServiceUnavailable("Too many streams are open.", retry_after=5)
 
         # If a browser reads nothing, 64 KiB wait for it, and then a write fails instead of waiting.
@@ -117,8 +118,8 @@ class SSE:
     def text(self, channels: set[str], asked: str, newest: str, end: float) -> Iterator[str]:
         """Yield what is sent until *end*: the events after *asked*, or else after *newest*."""
         # Here, not in the view: of a response that's never sent, no finally would run.
-        stream: Stream = queue.SimpleQueue()
-        self.add(stream, channels)
+        waiting: Queue = queue.SimpleQueue()
+        self.add(waiting, channels)
         try:
             self.start_reader(newest)
             yield "retry: 2000\n\n"  # ms until the browser comes back
@@ -132,9 +133,9 @@ class SSE:
 
             while entries is not None and time.monotonic() < end:
                 for event_id, event in entries:
-                    if order(event_id) > order(sent):  # else it was among those that were missed
+                    if order(event_id) > order(sent):  # else it was both missed and queued
                         sent = event_id
-                        if event.get("channel") in channels:
+                        if event.get("channel") in channels:  # everybody's are missed
                             yield f"id: {sent}\nevent: {event['type']}\ndata: {event['data']}\n\n"
                             if event["last"] == "1":
                                 return
@@ -143,27 +144,27 @@ class SSE:
                     entries = self.after(sent)
                     continue
                 try:  # half: the first write to a closed browser succeeds, the second notices
-                    entries = stream.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
+                    entries = waiting.get(timeout=self.app.config["SSE_HEARTBEAT"] / 2)
                 except queue.Empty:
                     entries = []
                     yield ":\n\n"
         except (LookupError, RedisError) as error:  # while it read what was missed
             self.app.logger.warning("A stream ends: %r", error)
         finally:
-            self.remove(stream, channels)
+            self.remove(waiting, channels)
 
-    def add(self, stream: Stream, channels: set[str]) -> None:
-        """Let *stream* hear its channels."""
+    def add(self, waiting: Queue, channels: set[str]) -> None:
+        """Let *waiting* get what comes to its channels."""
         with self.lock:  # or remove() might delete a set that has just been found here
-            self.streams.add(stream)
+            self.queues.add(waiting)
             for channel in channels:
-                self.by_channel.setdefault(channel, set()).add(stream)
+                self.by_channel.setdefault(channel, set()).add(waiting)
 
-    def remove(self, stream: Stream, channels: set[str]) -> None:
+    def remove(self, waiting: Queue, channels: set[str]) -> None:
         with self.lock:
-            self.streams.remove(stream)
+            self.queues.remove(waiting)
             for channel in channels:
-                self.by_channel[channel].remove(stream)
+                self.by_channel[channel].remove(waiting)
                 if not self.by_channel[channel]:
                     del self.by_channel[channel]
 
@@ -187,11 +188,11 @@ class SSE:
             self.app.logger.warning("No events: %r", error)
             # All browsers come back, and resume or get a reset. The first one starts a reader.
             self.reader = None
-            for stream in list(self.streams):
-                stream.put(None)
+            for waiting in list(self.queues):
+                waiting.put(None)
 
     def deliver(self, entry: Entry) -> None:
-        """Queue an event for the streams that hear its channel, or end those that are too slow."""
+        """Put an event into the queues of its channel, or end the streams that are too slow."""
         # No lock, because list() copies a set in one step.
-        for stream in list(self.by_channel.get(entry[1].get("channel", ""), ())):
-            stream.put([entry] if stream.qsize() < self.app.config["SSE_QUEUE"] else None)
+        for waiting in list(self.by_channel.get(entry[1].get("channel", ""), ())):
+            waiting.put([entry] if waiting.qsize() < self.app.config["SSE_QUEUE"] else None)

@@ -182,7 +182,7 @@ def test_a_page_asks_what_a_stream_would_answer_without_opening_one(
     assert client.head("/stream").status_code == 401
     client.post("/login/ada")
     assert client.head("/stream").status_code == 200
-    assert not app.extensions["sse"].streams
+    assert not app.extensions["sse"].queues
 
 
 def test_each_version_has_a_cookie_and_a_page_that_leads_to_the_other(
