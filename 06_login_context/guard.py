@@ -43,10 +43,12 @@ def check_host() -> None:
 
 
 def check_cookies() -> None:
-    """Refuse two session cookies: another port may have planted one, and it may go before ours."""
-    name = current_app.config["SESSION_COOKIE_NAME"]
-    if len(request.cookies.getlist(name)) > 1:
-        abort(400, f"There are two cookies named {name!r}. Delete the cookies of this site.")
+    """Refuse two cookies that log in: another port may have planted one, and it may go first."""
+    config = current_app.config
+    remember_me = config.get("REMEMBER_COOKIE_NAME", "remember_token")  # of Flask-Login
+    for name in (config["SESSION_COOKIE_NAME"], remember_me):
+        if len(request.cookies.getlist(name)) > 1:
+            abort(400, f"There are two cookies named {name!r}. Delete the cookies of this site.")
 
 
 def allowed_origins() -> list[str]:

@@ -176,6 +176,12 @@ def test_two_cookies_of_our_name_are_refused(
     planted = {"Cookie": "article=planted; article=mine; session=planted; session=mine"}
     assert without_cookies(article_client).get("/", headers=planted).status_code == 200
     assert without_cookies(client).get("/", headers=planted).status_code == 400
+    planted = {"Cookie": "remember_token=planted; remember_token=mine"}  # Flask-Login's
+    assert without_cookies(client).get("/", headers=planted).status_code == 400
+    client.application.config["REMEMBER_COOKIE_NAME"] = "me"
+    assert without_cookies(client).get("/", headers=planted).status_code == 200
+    planted = {"Cookie": "me=planted; me=mine"}
+    assert without_cookies(client).get("/", headers=planted).status_code == 400
     other = {"Cookie": "session=mine; other=1; other=2"}
     assert without_cookies(client).get("/", headers=other).status_code == 200
 
@@ -189,3 +195,16 @@ def test_frames_and_caches_are_kept_out(client: FlaskClient) -> None:
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert client.get("/static/step.css").headers["Cache-Control"] == "no-cache"
+
+
+def test_a_policy_of_yours_takes_the_place_of_ours(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = client.application
+    monkeypatch.setitem(
+        app.view_functions, "index", lambda: ("", {"Content-Security-Policy": "a view's"})
+    )
+    monkeypatch.setattr(guard, "POLICY", "the app's")
+    assert client.get("/").headers["Content-Security-Policy"] == "a view's"
+    page = client.post("/login/ada", headers={"Origin": "null"})
+    assert page.headers["Content-Security-Policy"] == "the app's"
