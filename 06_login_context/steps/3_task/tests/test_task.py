@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from celery import Celery  # type: ignore[import-untyped]
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from kombu.transport.redis import Channel
 from werkzeug.exceptions import Unauthorized
@@ -217,6 +217,17 @@ def test_a_task_without_the_app_context_knows_no_redis(app: Flask) -> None:
     with pytest.raises(RuntimeError, match="application context"):
         Celery("plain", set_as_current=False).task(ping)()
     assert app.extensions["celery"].task(ping)()
+
+
+def test_a_task_has_an_app_context_of_its_own_even_if_it_is_called_directly(app: Flask) -> None:
+    def is_marked(login_id: str) -> bool:
+        return "mark" in g
+
+    task = app.extensions["celery"].task(is_marked)
+    with app.app_context():
+        g.mark = True
+        assert is_marked("nobodys")
+        assert (task("nobodys"), task.apply(["nobodys"]).result) == (False, False)
 
 
 def test_without_a_login_there_is_nothing_to_fetch(
