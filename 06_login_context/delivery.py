@@ -27,7 +27,7 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
     history, ids = f"history:messages:{account}", f"history:ids:{account}"
     try:
         own_id = f"{message['from_id']} {message['id']}"  # two senders may choose the same id
-        kept = message | {"mine": str(message["from_id"]) == str(account)}
+        kept = message | {"mine": str(message["from_id"]) == str(account)}  # either may be an int
         text = json.dumps(kept)
     except (KeyError, TypeError) as error:
         raise ValueError(f"It can't be kept: {type(error).__name__}, {error}") from error
@@ -60,10 +60,11 @@ def history(account: str, before: str | None, per_page: int) -> tuple[list[Any],
     if before and not re.fullmatch("[0-9]{1,15}", before):
         abort(400, "before is what the last page came with.")
     # A page begins at a number that a message keeps, because new messages don't move it.
-    start = f"({before}" if before else "+inf"
+    start = f"({before}" if before else "+inf"  # (: below it
+    one_more = per_page + 1  # tells whether there's another page
     found = current_app.extensions["redis"].zrange(
         f"history:messages:{account}", start, "-inf",
-        byscore=True, desc=True, offset=0, num=per_page + 1, withscores=True,
+        byscore=True, desc=True, offset=0, num=one_more, withscores=True,
     )  # fmt: skip
     page = found[:per_page]
     older = str(int(page[-1][1])) if len(found) > per_page else None
