@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
-from flask import Flask, render_template
+from flask import Flask, abort, render_template, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config as settings
@@ -36,8 +37,12 @@ PUBLIC = [
 
 
 def find_account() -> str:
-    """Return the account of this request's login; 401 without one."""
-    return str(current_bot.self["id"])
+    """Return the account of this request's login; 401 without one, or if the page shows another."""
+    account = str(current_bot.self["id"])
+    # In another tab, somebody else may have logged in since.
+    if unquote(request.headers.get("X-Account", quote(account))) != account:
+        abort(401, "not_logged_in")
+    return account
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

@@ -21,7 +21,7 @@ DEFAULTS = {
     "LOGIN_TTL": 120,  # seconds that a code is good for
     "PERMANENT_SESSION_LIFETIME": 31 * 24 * 3600,  # seconds that a login lasts
     "LOGINS_PER_ACCOUNT": 20,
-    "CODES_PER_MINUTE": 60,  # that one address may ask for
+    "CODES_PER_MINUTE": 60,  # that one address may ask for; a login counts, too
     "VISIBILITY_TIMEOUT": 60,  # seconds until a killed worker's task goes to another
     "MESSAGES_KEPT": 1000,  # of each account
     "MESSAGES_PER_MINUTE": 60,  # that an account may send

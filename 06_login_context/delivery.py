@@ -16,6 +16,23 @@ from typing import Any
 from flask import abort, current_app
 
 
+def id_of(message: dict[str, Any]) -> str:
+    """Return what *message* is known by; ValueError or KeyError without ``id`` and ``from_id``."""
+    both = [message["from_id"], message["id"]]  # because two senders may choose the same id
+    if None in both or "" in both:
+        raise ValueError("its id or its from_id is empty")
+    return json.dumps(both)
+
+
+def find(own_id: str, account: str, client: Any) -> Any:
+    """Return what is kept for *account* of the message with this `id_of`, or None."""
+    number = client.zscore(f"history:ids:{account}", own_id)
+    if number is None:
+        return None
+    kept = client.zrange(f"history:messages:{account}", number, number, byscore=True)
+    return json.loads(kept[0]) if kept else None  # it may have been trimmed just now
+
+
 def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
     """Keep *message* for *account*, and publish it to the account's pages; return what is kept.
 
@@ -26,20 +43,18 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
     redis, sse = current_app.extensions["redis"], current_app.extensions["sse"]
     history, ids = f"history:messages:{account}", f"history:ids:{account}"
     try:
-        own_id = f"{message['from_id']} {message['id']}"  # two senders may choose the same id
+        own_id = id_of(message)
         kept = message | {"mine": str(message["from_id"]) == str(account)}  # either may be an int
-        text = json.dumps(kept)
-    except (KeyError, TypeError) as error:
+        text = json.dumps(kept, sort_keys=True, allow_nan=False)  # as strict as what reads it
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"It can't be kept: {type(error).__name__}, {error}") from error
 
-    def keep(pipe: Any) -> dict[str, Any]:
+    def keep(pipe: Any) -> Any:
         # redis.transaction WATCHes the ids. If another process adds one between this line and
         # EXEC, nothing below happens, and this function is called again.
-        number = pipe.zscore(ids, own_id)
-        if number is not None:
-            known = pipe.zrange(history, number, number, byscore=True)
-            if known:  # else it has been trimmed just now
-                return dict(json.loads(known[0]))
+        known = find(own_id, account, pipe)
+        if known:
+            return known
         newest = pipe.zrange(ids, -1, -1, withscores=True)
 
         pipe.multi()  # from here on, commands wait for EXEC

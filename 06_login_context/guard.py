@@ -77,8 +77,10 @@ def check_origin() -> None:
 def check_login() -> None:
     """Ask for a login, except where the view is open by name. An unknown URL stays a 404."""
     find_account, public = current_app.extensions["guard"]
-    # A browser asks with OPTIONS, and without cookies, what another origin may send.
-    if request.endpoint not in (None, *public) and request.method != "OPTIONS":
+    # A browser asks with OPTIONS, and without cookies, what another origin may send. If Flask
+    # answers that, no view runs.
+    by_flask = getattr(request.url_rule, "provide_automatic_options", False)
+    if request.endpoint not in (None, *public) and not (request.method == "OPTIONS" and by_flask):
         find_account()
 
 

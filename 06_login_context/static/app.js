@@ -29,6 +29,14 @@ function report(what, text) {
   if (before && !$("connection").textContent) note("Connected again.");
 }
 
+// Asks as the account that the page shows. If it shows another one by the time the answer comes,
+// nobody must see that.
+async function ask(method, url, body, progress) {
+  const asked = user?.id, answer = await api(method, url, body, progress, asked);
+  if (user?.id !== asked) throw failure(401);
+  return answer;
+}
+
 // How are things? One question at a time; if asked meanwhile, once more.
 async function load() {
   load.again = true;
@@ -129,15 +137,15 @@ function tick() {
 }
 
 async function showDesk(me) {
-  const news = me.ready && !ready;
   if (user?.id !== me.user.id) {
+    stream(user ? "renew" : "join"); // the one that's there is another account's
     forget();
-    user = me.user;
+    [user, ready] = [me.user, undefined];
     paint($("face"), user.name);
     $("greeting").textContent = `Hello, ${user.name}`;
     takeUpDraft();
-    stream("join");
   }
+  const news = me.ready && !ready;
   [ready, login] = [me.ready, "out"];
   keepCode();
   show("desk");
@@ -181,7 +189,7 @@ function showFetching(progress) { // null: nothing is under way
 }
 
 function read(kind, page = 1) {
-  return api("GET", `j/${kind}?${new URLSearchParams({ q: $("q").value.trim(), page })}`);
+  return ask("GET", `j/${kind}?${new URLSearchParams({ q: $("q").value.trim(), page })}`);
 }
 
 async function showContacts() {
@@ -263,7 +271,7 @@ function takeUpDraft() {
 const idOf = ({ id, from_id }) => `m-${from_id}-${id}`;
 
 async function showNewest() {
-  const page = await api("GET", "j/messages?per_page=20");
+  const page = await ask("GET", "j/messages?per_page=20");
   const first = older === undefined;
   const overlap = page.messages.some((message) => $(idOf(message)));
   if (first || !overlap) { // otherwise those between them would be missing
@@ -274,7 +282,7 @@ async function showNewest() {
 }
 
 async function showOlder() {
-  const page = await api("GET", `j/messages?per_page=20&before=${older}`);
+  const page = await ask("GET", `j/messages?per_page=20&before=${older}`);
   older = page.older;
   const last = $("messages").lastElementChild;
   showMessages(page.messages, false);
@@ -293,7 +301,9 @@ function showMessages(messages, arrived) { // those that are not there yet, wher
   showTitle();
 }
 
-function showMessage({ id, from, from_id, to, text, at, attachment, attachment_name, mine }) {
+function showMessage(message) {
+  const { id, from_id, at, attachment, attachment_name, mine } = message;
+  const { from = String(from_id), to = [], text = "" } = message; // another program may have sent it
   // The marks keep a name that runs from right to left from turning its neighbours around.
   const names = mine && to.map((name) => `\u2068${name}\u2069`).join(", ");
   const file = attachment && `uploads/${attachment}`;
@@ -336,10 +346,10 @@ async function send() {
       form.append("file", file);
       $("sending").hidden = false;
       const progress = (part) => ($("sending").value = part);
-      message.attachment = (await api("POST", "uploads", form, progress)).filename;
+      message.attachment = (await ask("POST", "uploads", form, progress)).filename;
       message.attachment_name = file.name;
     }
-    const sent = await api("POST", "j/messages", message);
+    const sent = await ask("POST", "j/messages", message);
     $("compose").reset();
     recipients.clear();
     showRecipients();
@@ -378,11 +388,11 @@ function receive({ type, data }) {
 
 on("new-code", "click", newCode);
 on("logout", "click", async () => {
-  await api("POST", "j/logout");
+  await api("POST", "j/logout", null, null, user.id);
   load();
 });
 on("fetch", "click", async () => {
-  await api("POST", "j/contacts");
+  await ask("POST", "j/contacts");
   load();
 });
 on("more", "click", showMore);

@@ -14,11 +14,13 @@ function failure(status, text, wait) {
 
 // Resolves to the JSON; rejects with an Error with `status` (0: no response) and `wait`, in
 // seconds. Not fetch(), which can't tell how far an upload is: progress(0 to 1) hears that.
-function api(method, url, body, progress) {
+// With an account, it's a 401 if the cookie is another one's by now.
+function api(method, url, body, progress, account) {
   const request = new XMLHttpRequest(), json = body && !(body instanceof FormData);
   request.open(method, url);
   request.responseType = "json"; // a proxy's 502 is HTML, and its response null
   if (json) request.setRequestHeader("Content-Type", "application/json");
+  if (account) request.setRequestHeader("X-Account", encodeURIComponent(account));
   if (progress) request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
 
   return new Promise((resolve, reject) => {

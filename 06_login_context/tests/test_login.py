@@ -115,6 +115,9 @@ def test_too_many_codes_for_one_address_are_429(desk: Desk) -> None:
     assert result(answers[-1]) == (429, 1007)
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
     assert ask("203.0.113.8").status_code == 201
+    claim = {"json": {"key": "of a code"}, "headers": {"X-Forwarded-For": "203.0.113.8"}}
+    claims = [app.test_client().post("/j/login", **claim) for _ in range(3)]
+    assert [answer.status_code for answer in claims] == [400, 400, 429]
     assert 0 < desk.redis.ttl("codes:203.0.113.7") <= 60
 
 

@@ -3,6 +3,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 from asking import fetched, get, start_receiver
 from bots import QuickBot
 from conftest import Desk, until
-from delivery import deliver
+from delivery import deliver, id_of
 from wx import ACCOUNTS, Message
 
 LogIn = Callable[..., FlaskClient]
@@ -53,6 +54,28 @@ def received(client: FlaskClient, count: int = 1) -> list[dict[str, Any]]:
 
     found: list[dict[str, Any]] = until(messages)
     return found
+
+
+def test_an_id_that_was_used_sends_nothing_else(ada: FlaskClient, desk: Desk) -> None:
+    id = token_hex(16)
+    first = send(ada, id=id, text="Lunch?").json["message"]
+    again = send(ada, id=id, text="a secret", recipients=["omar"])
+    assert again.status_code == 201 and again.json["message"] == first
+    assert desk.redis.xlen("network:lin") == 1
+    assert desk.redis.xlen("network:omar") == 0
+
+
+def test_a_page_that_shows_another_account_gets_401_and_sends_nothing(
+    ada: FlaskClient, desk: Desk
+) -> None:
+    for account, status in ("ada", 201), ("lin", 401), ("%E6%9E%97", 401), ("", 401):
+        answer = ada.post(
+            "/j/messages",
+            json={"recipients": ["lin"], "text": account},
+            headers={"X-Account": account},
+        )
+        assert answer.status_code == status
+    assert desk.redis.xlen("network:lin") == 1
 
 
 @pytest.mark.parametrize("url", ["/j/me", "/j/users", "/j/messages"])
@@ -238,7 +261,7 @@ def test_a_setting_says_how_many_messages_are_kept(desk: Desk, log_in: LogIn) ->
     assert [send(ada, id=id).json["message"]["id"] for id in ids[2:5]] == ids[2:5]  # all known
     texts = [message["text"] for message in get(ada, "/j/messages")["messages"]]
     assert texts == ["4", "3", "2"]
-    kept = [f"ada {id}" for id in ids[2:5]]
+    kept = [id_of({"from_id": "ada", "id": id}) for id in ids[2:5]]
     assert desk.redis.zrange("history:ids:ada", 0, -1) == kept  # and nothing else of them
     assert not [key for key in desk.redis.keys("*") if ids[0] in key]
 

@@ -1,6 +1,7 @@
 """The login by QR code: what the page asks for, and what the phone is shown.
 
-Settings: ``LOGIN_TTL`` (seconds that a code is good for), ``CODES_PER_MINUTE`` (for one address),
+Settings: ``LOGIN_TTL`` (seconds that a code is good for), ``CODES_PER_MINUTE`` (for one address;
+a login counts as one),
 ``PUBLIC_URL`` (what the phone's address starts with, default: this host).
 """
 
@@ -90,7 +91,7 @@ def scan_url(token: str) -> str:
 
 
 def count_code() -> None:
-    """Count a code for this address; TooManyRequests beyond ``CODES_PER_MINUTE``."""
+    """Count a code or a login for this address; TooManyRequests beyond ``CODES_PER_MINUTE``."""
     key = f"codes:{request.remote_addr}"
     with redis.pipeline() as pipe:
         pipe.set(key, 0, ex=60, nx=True)
@@ -199,6 +200,7 @@ def login() -> Success:
     A page that got no response repeats the request and gets the same login.
     """
     key = key_of_request()
+    count_code()  # each login is an event, and those push out what other pages have missed
     login_id = scan.claim(key) or ""
     try:
         with bot_context(login_id):

@@ -13,7 +13,7 @@ from flask import Blueprint, current_app, request
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
 from context import current_bot
-from delivery import deliver, history
+from delivery import deliver, find, history, id_of
 from exceptions import ParameterException, Success
 from logins import redis
 from uploads import NAME, upload_folder
@@ -98,11 +98,14 @@ def send() -> Success:
     }
     # The network comes first. If the rest fails, the client repeats all of it; the other way round,
     # a page would show a message as sent that never leaves.
-    try:
-        current_bot.send(message, to)
-    except OSError as error:
-        raise ServiceUnavailable("The chat network is away.", retry_after=2) from error
-    return Success(code=201, members={"message": deliver(message, me["id"])})
+    kept = find(id_of(message), me["id"], redis)
+    if not kept:
+        try:
+            current_bot.send(message, to)
+        except OSError as error:
+            raise ServiceUnavailable("The chat network is away.", retry_after=2) from error
+        kept = deliver(message, me["id"])
+    return Success(code=201, members={"message": kept})
 
 
 @bp.get("/messages")

@@ -26,7 +26,8 @@ def store(login_id: str, account: str, pipe: Any) -> None:
     pipe.hset(f"login:{login_id}", "account", account)
     pipe.expire(f"login:{login_id}", lifetime)
     pipe.lpush(f"logins:{account}", login_id)
-    pipe.expire(f"logins:{account}", lifetime)
+    pipe.ltrim(f"logins:{account}", 0, 2 * current_app.config["LOGINS_PER_ACCOUNT"])
+    pipe.expire(f"logins:{account}", 2 * lifetime)  # step 5 may make a login last longer
 
 
 def end(login_id: str, pipe: Any = None) -> None:
@@ -70,7 +71,8 @@ def account_of(login_id: str | None) -> str:
 def accounts() -> set[str]:
     """Return the accounts that are logged in, in whatever browser."""
     found = set()
-    for key in redis.scan_iter("logins:*", count=1000):  # others get their turn in between
+    # With count, others get their turn in between.
+    for key in redis.scan_iter("logins:*", count=1000, _type="list"):
         logins = [f"login:{login_id}" for login_id in redis.lrange(key, 0, -1)]
         if logins and redis.exists(*logins):  # they may expire before their list does
             found.add(key.removeprefix("logins:"))

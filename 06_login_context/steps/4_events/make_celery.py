@@ -87,7 +87,7 @@ def make_celery(app: Flask) -> Celery:
 
     celery = Celery(app.name, task_cls=ContextTask)
     configure(celery, app)
-    celery.set_default()  # what @shared_task means
+    celery.set_default()  # what @shared_task means; of two apps in a process, the last one's
     app.register_error_handler(OperationalError, unavailable)
     app.extensions["celery"] = celery
     return celery

@@ -110,7 +110,7 @@ class SSE:
 
         # If a browser reads nothing, 64 KiB wait for it, and then a write fails instead of waiting.
         sock = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        if sock:
+        if sock and request.method == "GET":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
             sock.settimeout(self.app.config["SSE_HEARTBEAT"])
         return Response(self.text(channels, asked, newest, end), 200, HEADERS, "text/event-stream")

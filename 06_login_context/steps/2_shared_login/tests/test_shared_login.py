@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis, RedisError
 
+import logins
 from app import create_app
 from deploy.secret_key import shared_key
 from wx import ACCOUNTS
@@ -84,6 +85,22 @@ def test_without_an_account_it_is_no_login(client: FlaskClient, redis_url: str) 
             session["login"] = token_hex()
             redis.hset(f"login:{session['login']}", mapping=data)
         assert name(client) is None
+
+
+def test_logins_that_nobody_claims_do_not_fill_the_list(app: Flask) -> None:
+    with app.app_context():
+        for _ in range(100):
+            logins.store(token_hex(), "omar", logins.redis)
+        assert logins.redis.llen("logins:omar") == 41
+        logins.redis.delete("logins:omar")
+
+
+def test_a_key_of_another_app_does_not_hide_who_is_logged_in(app: Flask) -> None:
+    with app.app_context():
+        logins.redis.incr("logins:today")
+        logins.create("omar")
+        assert "omar" in logins.accounts()
+        logins.redis.delete("logins:today")
 
 
 def test_each_version_links_to_both(

@@ -124,6 +124,12 @@ def test_options_needs_no_login(client: FlaskClient) -> None:
     assert client.options("/v1/accounts").status_code == 200
 
 
+def test_a_view_that_answers_options_itself_needs_one(client: FlaskClient) -> None:
+    view = {"view_func": lambda: "a secret", "methods": ["OPTIONS"]}
+    client.application.add_url_rule("/v1/secret", "secret", **view)
+    assert client.options("/v1/secret").status_code == 401
+
+
 def test_the_guard_works_without_the_rest_of_the_chapter() -> None:
     app = Flask("yours")
     guard.init_app(app, lambda: abort(401), public=["open"])

@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_the_newest_are_kept_and_their_ids_are_known(desk: Desk, app: Flask) -> 
             assert deliver(again, "lin")["text"] == str(number)
         messages, _ = history("lin", None, per_page=10)
     assert [message["text"] for message in messages] == ["4", "3", "2"]
-    ids = [f"ada message {number}" for number in (2, 3, 4)]
+    ids = [json.dumps(["ada", f"message {number}"]) for number in (2, 3, 4)]
     assert desk.redis.zrange("history:ids:lin", 0, -1) == ids
 
 
@@ -154,11 +155,33 @@ def test_a_message_is_the_senders_own_in_one_copy_alone(
         assert [deliver(message, to)["mine"] for to in (account, "lin")] == [True, False]
 
 
-@pytest.mark.parametrize("wrong", [{"id": ID}, {"from_id": "ada"}, {"text": b"no JSON"}])
-def test_what_cannot_be_kept_is_a_value_error(app: Flask, wrong: dict[str, Any]) -> None:
-    whole = {"id": ID, "from_id": "ada"} if "text" in wrong else {}
+NESTED: list[Any] = []  # deeper than Python can write
+for _ in range(100_000):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": ID},
+        {"from_id": "ada"},
+        {"id": None, "from_id": "ada"},
+        {"id": ID, "from_id": ""},
+        {"id": ID, "from_id": "ada", "text": b"no JSON"},
+        {"id": ID, "from_id": "ada", "text": float("nan")},
+        {"id": ID, "from_id": "ada", 5: "five", "5": "five"},
+        {"id": ID, "from_id": "ada", "text": NESTED},
+    ],
+)
+def test_what_cannot_be_kept_is_a_value_error(app: Flask, wrong: dict[Any, Any]) -> None:
     with app.app_context(), pytest.raises(ValueError, match="It can't be kept"):
-        deliver(whole | wrong, "lin")
+        deliver(wrong, "lin")
+
+
+def test_two_senders_are_told_apart_whatever_their_names(app: Flask) -> None:
+    with app.app_context():
+        for sender, id in ("ada", "x 1"), ("ada x", "1"):
+            assert deliver({"id": id, "from_id": sender}, "lin")["from_id"] == sender
 
 
 def test_a_setting_that_is_missing_makes_no_message_unreadable(app: Flask) -> None:
