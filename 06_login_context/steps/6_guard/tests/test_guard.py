@@ -125,8 +125,8 @@ def test_options_needs_no_login(client: FlaskClient) -> None:
 
 
 def test_a_view_that_answers_options_itself_needs_one(client: FlaskClient) -> None:
-    view = {"view_func": lambda: "a secret", "methods": ["OPTIONS"]}
-    client.application.add_url_rule("/v1/secret", "secret", **view)
+    app = client.application
+    app.add_url_rule("/v1/secret", "secret", lambda: "a secret", methods=["OPTIONS"])
     assert client.options("/v1/secret").status_code == 401
 
 
