@@ -231,7 +231,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     folder /= "x" * (120 - len(os.fsencode(folder)))
     shutil.copytree(CHAPTER / "deploy", folder / "deploy")
     shutil.copy(CHAPTER / "make_celery.py", folder)
-    programs = {"app.py": APP, "deploy/receive.py": RECEIVER, "limited.py": LIMITED, "web.py": WEB}
+    programs = {"app.py": APP, "tasks.py": "import app", "deploy/receive.py": RECEIVER}
+    programs |= {"limited.py": LIMITED, "web.py": WEB}
     for name, text in programs.items():
         (folder / name).write_text(text)
     yield folder
