@@ -135,7 +135,7 @@ class SSE:
                 for event_id, event in entries:
                     if order(event_id) > order(sent):  # else it was both missed and queued
                         sent = event_id
-                        if event.get("channel") in channels:  # everybody's are missed
+                        if event.get("channel") in channels:  # after() has everybody's
                             yield f"id: {sent}\nevent: {event['type']}\ndata: {event['data']}\n\n"
                             if event["last"] == "1":
                                 return

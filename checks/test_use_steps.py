@@ -180,10 +180,8 @@ def find_user(account):
 WITH_FLASK_LOGIN = """
 @app.post("/sign-in/<account>")
 def sign_in(account):
-    user = find_user(account)
-    if login_id := request.args.get("claimed"):  # as in step 5
-        user.new_login = lambda: login_id
-    login_user(user, remember=True)
+    g.claimed = request.args.get("claimed")  # as in step 5
+    login_user(find_user(account), remember=True)
     return account
 
 @app.get("/home")
@@ -205,6 +203,7 @@ with app.app_context():
     assert module.find_user("ada") == module.find_user("ada")
     assert logins.redis.dbsize() == count
 for query in "", f"?claimed={claimed}":
+    client = app.test_client()
     assert client.post(f"/sign-in/ada{query}").text == client.get("/home").text == "ada"
     copies = []
     for names in [("session",), ("remember_token",), ("session", "remember_token")]:
@@ -212,7 +211,9 @@ for query in "", f"?claimed={claimed}":
         for name in names:
             copies[-1].set_cookie(name, client.get_cookie(name).value)
     assert [copy.get("/home").status_code for copy in copies] == [200] * 3
-    assert client.post("/sign-out").status_code == 200
+    leaves = app.test_client()
+    leaves.set_cookie("remember_token", client.get_cookie("remember_token").value)
+    assert leaves.post("/sign-out").status_code == 200
     assert [copy.get("/home").status_code for copy in copies] == [401] * 3
 """
 
@@ -238,11 +239,13 @@ login_manager = LoginManager(app)
 login_manager.login_view = "/login"
 login_manager.session_protection = "strong"
 
+class User(UserMixin):
+    def __init__(self, id):
+        self.id = id
+
 @login_manager.user_loader
 def load_user(user_id):
-    user = UserMixin()
-    user.id = int(user_id)
-    return user if user.id < 3 else None
+    return User(int(user_id)) if int(user_id) < 3 else None
 
 @app.post("/login/<user_id>")
 def log_in(user_id):
@@ -255,7 +258,7 @@ app.add_url_rule("/closed", "closed", login_required(lambda: str(current_bot.id)
 
 @app.get("/api")
 def api():
-    with context.bot_context(2):
+    with context.bot_context(User(2)):
         return str(current_bot.id)
 """
 OPENED = """

@@ -148,9 +148,10 @@ class Neighbour:
 
         # Where it goes: a class of the README's in the place of the one that it's derived from
         source = main.read_text(encoding="utf-8")
-        derived, is_instead, _ = extra.partition("\napi = OurApi(app)")
-        if is_instead:
-            source = source.replace("\napi = Api(", f"\n{derived}\napi = OurApi(")
+        if made := re.search(r"\n(\w+ = )Our(\w+)\(app\)", extra):
+            name, kind = made.groups()
+            derived = f"\n{extra[: made.start()]}\n{name}Our{kind}("
+            source = source.replace(f"\n{name}{kind}(", derived)
             extra = ""
         end = f"{extra}\n{adapt(more)}\n"
         margin = "    " if self.is_package else ""  # in a factory

@@ -41,11 +41,11 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
     returned. Pages hear it on the channel ``account:<account>``, as an event of the type "message".
     """
     redis, sse = current_app.extensions["redis"], current_app.extensions["sse"]
-    history, ids = f"history:messages:{account}", f"history:ids:{account}"
+    messages, ids = f"history:messages:{account}", f"history:ids:{account}"
     try:
         own_id = id_of(message)
         kept = message | {"mine": str(message["from_id"]) == str(account)}  # either may be an int
-        text = json.dumps(kept, sort_keys=True, allow_nan=False)  # as strict as what reads it
+        text = json.dumps(kept, sort_keys=True, allow_nan=False)  # Flask sorts; NaN is no JSON
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"It can't be kept: {type(error).__name__}, {error}") from error
 
@@ -60,13 +60,14 @@ def deliver(message: dict[str, Any], account: str) -> dict[str, Any]:
         pipe.multi()  # from here on, commands wait for EXEC
         next_number = newest[0][1] + 1 if newest else 1
         too_old = -1 - current_app.config["MESSAGES_KEPT"]  # counted from the newest, which is -1
-        for key, member in (ids, own_id), (history, text):
+        for key, member in (ids, own_id), (messages, text):
             pipe.zadd(key, {member: next_number})
             pipe.zremrangebyrank(key, 0, too_old)
         sse.publish(kept, f"account:{account}", redis=pipe)
         return kept
 
-    return dict(redis.transaction(keep, ids, value_from_callable=True))
+    delivered: dict[str, Any] = redis.transaction(keep, ids, value_from_callable=True)
+    return delivered
 
 
 def history(account: str, before: str | None, per_page: int) -> tuple[list[Any], str | None]:
@@ -75,7 +76,7 @@ def history(account: str, before: str | None, per_page: int) -> tuple[list[Any],
     if before and not re.fullmatch("[0-9]{1,15}", before):
         abort(400, "before is what the last page came with.")
     # A page begins at a number that a message keeps, because new messages don't move it.
-    start = f"({before}" if before else "+inf"  # (: below it
+    start = f"({before}" if before else "+inf"  # "(7" means: below 7
     one_more = per_page + 1  # tells whether there's another page
     found = current_app.extensions["redis"].zrange(
         f"history:messages:{account}", start, "-inf",
