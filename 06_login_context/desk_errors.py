@@ -4,8 +4,13 @@ import errno
 
 from flask import Flask, current_app
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from kombu.exceptions import OperationalError
+from redis import RedisError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
 import handlers
+import logins
 from exceptions import ApiException, HttpError
 
 
@@ -25,6 +30,11 @@ class ServiceUnavailable(ApiException):
     msg = "service_unavailable"
 
 
+def unavailable(error: RedisError | OperationalError) -> HTTPException | Response:
+    """Respond to a failure of Redis or of the broker: 503, and when to try again."""
+    return handlers.http_error(logins.unavailable(error))
+
+
 def no_room(error: OSError) -> HttpError:
     """Respond to a full disk with 507; raises every other *error* again."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -39,8 +49,10 @@ def bad_chunks(error: ParseException) -> HttpError:
 
 
 def init_app(app: Flask) -> None:
-    """Respond to these failures in the API's format."""
+    """Respond to these failures in the API's format; call it after logins and Celery."""
     # What the other modules raise is Werkzeug's, because they work without these codes as well.
     handlers.FOR_STATUS |= {401: NotLoggedIn, 503: ServiceUnavailable}
+    app.register_error_handler(RedisError, unavailable)
+    app.register_error_handler(OperationalError, unavailable)
     app.register_error_handler(OSError, no_room)
     app.register_error_handler(ParseException, bad_chunks)

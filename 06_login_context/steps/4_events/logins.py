@@ -79,13 +79,12 @@ def accounts() -> set[str]:
     return found
 
 
-def unavailable(error: Exception) -> Any:
-    """Respond with a 503, so that the client knows that it's worth another try."""
+def unavailable(error: Exception) -> ServiceUnavailable:
+    """Return a 503, so that the client knows that it's worth another try."""
     # redis-py quotes the command of a pipeline that failed, and there may be secrets in it.
     reason = str(error).rpartition(" caused error: ")[2]
     current_app.logger.error("%s: %s", type(error).__name__, reason)
-    # As if the view had raised it, so it gets the app's own format.
-    return current_app.handle_http_exception(ServiceUnavailable("Redis is down.", retry_after=2))
+    return ServiceUnavailable("Redis is down.", retry_after=2)
 
 
 def init_app(app: Flask, client: Any) -> None:

@@ -81,10 +81,9 @@ def make_celery(app: Flask) -> Celery:
             except Reject as error:  # it can't be sent, after which Celery drops the task
                 raise Reject(error.reason, requeue=True) from error
 
-    def unavailable(error: OperationalError) -> Any:
+    def unavailable(error: OperationalError) -> ServiceUnavailable:
         app.logger.error("The broker can't be reached: %s", error)
-        # As if the view had raised it, so it gets the app's own format.
-        return app.handle_http_exception(ServiceUnavailable("The broker is down.", retry_after=2))
+        return ServiceUnavailable("The broker can't be reached.", retry_after=2)
 
     celery = Celery(app.name, task_cls=ContextTask)
     configure(celery, app)

@@ -8,7 +8,7 @@ from celery import Celery  # type: ignore[import-untyped]
 from flask import Flask, g
 from flask.testing import FlaskClient
 from kombu.transport.redis import Channel
-from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.exceptions import Unauthorized
 
 import tasks
 from app import create_app
@@ -208,15 +208,6 @@ def test_a_broker_that_never_answers_is_not_waited_for(redis_url: str) -> None:
         client.post("/login/ada")
         answer = client.post("/contacts")  # with Celery's own settings: over 150 s
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-
-
-def test_a_broker_that_is_away_is_an_error_in_the_apps_own_format(redis_url: str) -> None:
-    config = {"REDIS_URL": redis_url, **SETTINGS, "CELERY_BROKER_URL": "redis://127.0.0.1:1"}
-    app = create_app(config)
-    app.register_error_handler(HTTPException, lambda error: ({"code": error.code}, error.code))
-    client = app.test_client()
-    client.post("/login/ada")
-    assert client.post("/contacts").json == {"code": 503}
 
 
 def test_a_task_without_the_app_context_knows_no_redis(app: Flask) -> None:
