@@ -24,8 +24,8 @@ CHECKS = ROOT / "checks"
 
 # More at once doesn't pay on two cores. With fewer the cores are idle, because many tests wait.
 AT_ONCE = 3
-# What takes longest begins first: the checks, chapter 06, and its last step.
-LONGEST = ["checks", COMBINED.name, title(STEPS[-1])]
+# What takes longest begins first: the checks, chapter 06, and the steps that wait for processes.
+LONGEST = ["checks", COMBINED.name, title(STEPS[-1]), title(STEPS[2])]
 # Tests of chapter 06 that mostly wait, for a timeout or a worker: beside the others.
 WAITING = ["tests/test_tasks.py", "tests/test_sse.py"]
 # The drills in groups, each a process of its own, because Playwright keeps an event loop running
